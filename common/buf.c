@@ -144,6 +144,18 @@ bool ds_varint_get(const uint8_t *p, size_t len, size_t *pos, uint64_t *v)
     return false;
 }
 
+bool ds_varint_get_any(const uint8_t *p, size_t len, size_t *pos, uint64_t *v)
+{
+    *v = 0;
+    for (unsigned shift = 0; shift < 64 && *pos < len; shift += 7) {
+        const uint8_t c = p[(*pos)++];
+        *v |= (uint64_t)(c & 0x7f) << shift;
+        if (c < 0x80)
+            return true;
+    }
+    return false;
+}
+
 #define GROW_MIN 16
 
 int ds_grow_slow(void *array, size_t *cap, size_t size)

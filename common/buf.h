@@ -69,6 +69,9 @@ static inline int ds_buf_varint(ds_buf *b, uint64_t v)
 /* Reads a shortest-form LEB128 at *pos of (p, len). False, with nothing moved, when it is
  * truncated, longer than 64 bits or not in shortest form. */
 bool ds_varint_get(const uint8_t *p, size_t len, size_t *pos, uint64_t *v);
+/* The same of other writers, who may take more bytes than they must: up to ten, of which what
+ * passes 64 bits is dropped. *pos moves where it is false, too. */
+bool ds_varint_get_any(const uint8_t *p, size_t len, size_t *pos, uint64_t *v);
 static inline uint64_t ds_zigzag(int64_t v)
 {
     return ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);

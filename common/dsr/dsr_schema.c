@@ -39,6 +39,14 @@ const char *ds_dtype_name(int dtype)
     return dtype >= DS_U8 && dtype <= DS_F64T ? dtypes[dtype].name : "?";
 }
 
+int ds_dtype_named(const void *name, size_t len)
+{
+    for (int d = DS_U8; d <= DS_F64T; d++)
+        if (strlen(dtypes[d].name) == len && memcmp(dtypes[d].name, name, len) == 0)
+            return d;
+    return 0;
+}
+
 const char *ds_type_name(enum ds_type t)
 {
     return (unsigned)t < DS_NTYPES ? type_names[t] : "?";

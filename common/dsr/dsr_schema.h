@@ -44,9 +44,10 @@ enum ds_dtype {
     DS_F32,
     DS_F64T
 };
-size_t ds_dtype_size(int dtype);          /* 0 = no such dtype */
-const char *ds_dtype_name(int dtype);     /* "u8", "bf16", ... */
-const char *ds_type_name(enum ds_type t); /* "utf8", "tokens16", ... */
+size_t ds_dtype_size(int dtype);                  /* 0 = no such dtype */
+const char *ds_dtype_name(int dtype);             /* "u8", "bf16", ... */
+int ds_dtype_named(const void *name, size_t len); /* 0 = no such dtype */
+const char *ds_type_name(enum ds_type t);         /* "utf8", "tokens16", ... */
 
 typedef struct ds_column {
     char *name;

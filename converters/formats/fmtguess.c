@@ -151,18 +151,29 @@ int ds_fmtschema_begin(ds_schema *s, bool explicit_key, ds_err *err)
                         : 0;
 }
 
+static bool makes_keys(const ds_column *c)
+{
+    return c->type != DS_RUNS && c->type != DS_LIST;
+}
+
+/* Keys are made of JSON, and not of lists: where there is nothing else, lists are JSON. */
+static void settle_lists(ds_schema *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (makes_keys(&s->cols[i]))
+            return;
+    for (size_t i = 0; i < s->n; i++)
+        if (s->cols[i].type == DS_LIST)
+            s->cols[i].type = DS_JSON;
+}
+
 int ds_fmtschema_end(ds_schema *s, ds_err *err)
 {
     long primary = ds_schema_find(s, "text");
-    bool any = s->explicit_key;
-    for (size_t i = 0; i < s->n; i++)
-        any |= s->cols[i].type != DS_RUNS && s->cols[i].type != DS_LIST;
-    for (size_t i = 0; i < s->n && !any; i++) /* keys are made of JSON, and not of lists */
-        if (s->cols[i].type == DS_LIST)
-            s->cols[i].type = DS_JSON;
-    any = false;
+    bool any = false;
+    settle_lists(s);
     for (size_t i = 0; i < s->n; i++) {
-        const bool may = s->cols[i].type != DS_RUNS && s->cols[i].type != DS_LIST;
+        const bool may = makes_keys(&s->cols[i]);
         const bool key = s->explicit_key && i == 0;
         if (primary < 0 && may && !key)
             primary = (long)i;

@@ -405,16 +405,13 @@ static int tensor_of_json(conv *k, const ds_jspan *o)
     bool twice;
     const ds_jmember *dtype, *shape, *data;
     uint64_t dims[8], bytes;
-    int d = 0, n = 0;
+    int n = 0;
     if (o->kind != DS_J_OBJECT || !(dtype = ds_jscan_find(j, "dtype", 5, &twice)) ||
         !(shape = ds_jscan_find(j, "shape", 5, &twice)) ||
         !(data = ds_jscan_find(j, "data", 4, &twice)) || shape->kind != DS_J_ARRAY ||
         dtype->kind != DS_J_STRING || data->kind != DS_J_STRING)
         return unfit(k, "a tensor has dtype, shape and data");
-    for (int i = DS_U8; i <= DS_F64T; i++)
-        if (strlen(ds_dtype_name(i)) == dtype->value_len - 2 &&
-            memcmp(ds_dtype_name(i), dtype->value + 1, dtype->value_len - 2) == 0)
-            d = i;
+    const int d = ds_dtype_named(dtype->value + 1, dtype->value_len - 2);
     ds_jspan s, at = {shape->value, shape->value_len, DS_J_ARRAY},
                 text = {data->value, data->value_len, DS_J_STRING};
     bytes = ds_dtype_size(d);

@@ -55,23 +55,23 @@ static const ds_format *marked(const ds_strlist *names)
     return NULL;
 }
 
-/* The one format that names below a folder end as: *one, unless *many. What lies at the top, or at
- * what depth, makes no difference. */
-static void common_end(const char *dir, int depth, const ds_format **one, bool *many)
+/* The one format that names in a folder and below it end as: *one, unless *many. */
+static void common_end(const ds_strlist *names, const char *dir, int depth, const ds_format **one,
+                       bool *many)
 {
-    ds_strlist names = {0};
     char path[DS_PATH];
 
-    if (ds_strlist_folder(&names, dir, NULL) == 0)
-        for (size_t k = 0; k < names.n && !*many; k++) {
-            const unsigned char type = ds_strlist_type(names.v[k]);
-            const ds_format *f = type == DT_DIR ? NULL : ds_format_of(names.v[k]);
-            *many |= f && *one && f != *one;
-            *one = f ? f : *one;
-            if (type == DT_DIR && depth < FOLDERS && !ds_path_join(path, dir, names.v[k], NULL))
-                common_end(path, depth + 1, one, many);
-        }
-    ds_strlist_fini(&names);
+    for (size_t k = 0; k < names->n && !*many; k++) {
+        const bool folder = ds_strlist_type(names->v[k]) == DT_DIR;
+        const ds_format *f = folder ? NULL : ds_format_of(names->v[k]);
+        ds_strlist below = {0};
+        *many |= f && *one && f != *one;
+        *one = f ? f : *one;
+        if (folder && depth < FOLDERS && !ds_path_join(path, dir, names->v[k], NULL) &&
+            !ds_strlist_folder(&below, path, NULL))
+            common_end(&below, path, depth + 1, one, many);
+        ds_strlist_fini(&below);
+    }
 }
 
 const ds_format *ds_format_of_folder(const char *dir)
@@ -81,7 +81,7 @@ const ds_format *ds_format_of_folder(const char *dir)
     bool many = false;
 
     if (ds_strlist_folder(&names, dir, NULL) == 0 && !(f = marked(&names)))
-        common_end(dir, 0, &f, &many);
+        common_end(&names, dir, 0, &f, &many);
     ds_strlist_fini(&names);
     return many ? NULL : f;
 }

@@ -33,18 +33,12 @@ typedef struct span {
     const uint8_t *p, *end;
 } span;
 
-/* Unlike ours, their varints may be longer than they must be. */
 static bool varint(span *s, uint64_t *v)
 {
-    *v = 0;
-    for (unsigned shift = 0; shift < 70 && s->p < s->end; shift += 7) {
-        const uint8_t c = *s->p++;
-        if (shift < 64)
-            *v |= (uint64_t)(c & 127) << shift;
-        if (c < 128)
-            return true;
-    }
-    return false;
+    size_t at = 0;
+    const bool good = ds_varint_get_any(s->p, (size_t)(s->end - s->p), &at, v);
+    s->p += at;
+    return good;
 }
 
 /* The next field: its number, and for lengths what it spans; false at the end or when it is bad. */
@@ -231,10 +225,7 @@ static bool join_tensor(ds_fval *v, const ds_fval *shape, const ds_fval *dtype)
     if (v->kind != DS_FV_TEXT || shape->kind != DS_FV_ARRAY || dtype->kind != DS_FV_TEXT ||
         shape->len / 8 > 8)
         return false;
-    for (int d = DS_U8; d <= DS_F64T; d++)
-        if (strlen(ds_dtype_name(d)) == dtype->len &&
-            memcmp(ds_dtype_name(d), dtype->p, dtype->len) == 0)
-            t.dtype = d;
+    t.dtype = ds_dtype_named(dtype->p, dtype->len);
     uint64_t bytes = ds_dtype_size(t.dtype);
     for (size_t i = 0; i < shape->len / 8; i++) {
         t.dims[t.ndim] = ds_get_u64(shape->p + 8 * i);

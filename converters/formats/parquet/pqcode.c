@@ -5,19 +5,6 @@
 
 static const char SHORT[] = "a page ends in the midst of its values";
 
-/* Unsigned LEB128, of any length that 64 bits take. */
-static bool varint(const uint8_t *p, size_t len, size_t *at, uint64_t *v)
-{
-    *v = 0;
-    for (int shift = 0; shift < 64 && *at < len; shift += 7) {
-        const uint8_t b = p[(*at)++];
-        *v |= (uint64_t)(b & 127) << shift;
-        if (b < 128)
-            return true;
-    }
-    return false;
-}
-
 /* `width` bits (at most 64) from bit number `bit`, least significant first. They must be there. */
 static uint64_t bits_at(const uint8_t *p, uint64_t bit, int width)
 {
@@ -50,7 +37,7 @@ static const char *next_run(ds_pqrle *r)
     const size_t bytes = (size_t)(r->bits + 7) / 8;
     uint64_t head;
 
-    if (!varint(r->p, r->len, &r->at, &head))
+    if (!ds_varint_get_any(r->p, r->len, &r->at, &head))
         return SHORT;
     r->packed = head & 1;
     if (!r->packed) {
@@ -97,8 +84,8 @@ const char *ds_pqdelta_init(ds_pqdelta *d, const uint8_t *p, size_t len)
     uint64_t block, minis, count, first;
 
     *d = (ds_pqdelta){.p = p, .len = len, .first = true};
-    if (!varint(p, len, &d->at, &block) || !varint(p, len, &d->at, &minis) ||
-        !varint(p, len, &d->at, &count) || !varint(p, len, &d->at, &first))
+    if (!ds_varint_get_any(p, len, &d->at, &block) || !ds_varint_get_any(p, len, &d->at, &minis) ||
+        !ds_varint_get_any(p, len, &d->at, &count) || !ds_varint_get_any(p, len, &d->at, &first))
         return SHORT;
     if (block == 0 || block > 1 << 20 || minis == 0 || minis > 4096 || block % minis ||
         block / minis % 8)
@@ -116,7 +103,7 @@ static const char *next_mini(ds_pqdelta *d)
     uint64_t least;
 
     if (d->mini == d->minis) {
-        if (!varint(d->p, d->len, &d->at, &least) || d->minis > d->len - d->at)
+        if (!ds_varint_get_any(d->p, d->len, &d->at, &least) || d->minis > d->len - d->at)
             return SHORT;
         d->least = (uint64_t)ds_unzigzag(least);
         d->widths = d->p + d->at;

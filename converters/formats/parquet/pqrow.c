@@ -384,14 +384,6 @@ static int as_list(ds_pqrow *r, ds_pqcolumn *c, ds_fval *v, const char **why, ds
 
 /* ---- tensors ---- */
 
-static int tensor_dtype(const ds_pqvalue *x)
-{
-    for (int d = DS_U8; d <= DS_F64T; d++)
-        if (strlen(ds_dtype_name(d)) == x->len && memcmp(ds_dtype_name(d), x->p, x->len) == 0)
-            return d;
-    return 0;
-}
-
 static int tensor_shape(ds_fval *v, const ds_buf *dims)
 {
     uint64_t bytes = ds_dtype_size(v->dtype);
@@ -415,7 +407,7 @@ static int as_tensor(ds_pqrow *r, ds_pqcolumn *c, ds_fval *v, const char **why, 
 
     TRY(take(r, dtype, 0, &x, &named, why, err));
     const bool missing = r->leaves[dtype->leaf].def < c->node->def;
-    *v = (ds_fval){.kind = DS_FV_ARRAY, .dtype = named ? tensor_dtype(&x) : 0};
+    *v = (ds_fval){.kind = DS_FV_ARRAY, .dtype = named ? ds_dtype_named(x.p, x.len) : 0};
     c->item = ds_pq_item_of(f, shape);
     TRY(read_list(r, c, shape, ds_pq_repeated_of(f, shape), DS_I64T, &shaped, why, err));
     TRY(take(r, data, 0, &bytes, &there, why, err));

@@ -20,14 +20,8 @@ static uint64_t varint(ds_thrift *t)
 {
     uint64_t v = 0;
 
-    for (int shift = 0; shift < 64; shift += 7) {
-        const uint8_t b = byte(t);
-        v |= (uint64_t)(b & 127) << shift;
-        if (b < 128)
-            return t->bad ? 0 : v;
-    }
-    t->bad = true;
-    return 0;
+    t->bad = t->bad || !ds_varint_get_any(t->p, t->len, &t->at, &v);
+    return t->bad ? 0 : v;
 }
 
 bool ds_thrift_field(ds_thrift *t, ds_thrift_at *f)
