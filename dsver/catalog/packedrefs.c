@@ -41,9 +41,13 @@ static int parse(ds_buf *out, const ds_buf *b, const char *path, ds_err *err)
     return rc;
 }
 
+/* Only what is not there has no refs: whatever else keeps it from being read is an error. */
 static int read_file(ds_buf *b, ds_buf *entries, const char *path, ds_err *err)
 {
-    int rc = ds_path_exists(path) ? ds_read_file(b, path, PACKED_MAX, err) : 0;
+    struct stat st;
+    int rc = stat(path, &st) == 0 ? ds_read_file(b, path, PACKED_MAX, err)
+             : errno == ENOENT    ? 0
+                                  : ds_fail_errno(err, errno, "%s", path);
     if (!rc && b->len && b->data[b->len - 1] != '\n' && ds_buf_putc(b, '\n'))
         rc = ds_fail_nomem(err);
     return rc ? rc : parse(entries, b, path, err);
