@@ -28,7 +28,9 @@ const ds_command ds_ver_repair = {
         "say are taken from the second store. Refs that cannot be read, and those that dsver made "
         "and did not delete, are put back where the operation log left them, or else where the "
         "second store has them; what the log does not know is taken from there only when the "
-        "catalog is lost altogether. Then every piece that a version needs is read and its address "
+        "catalog is lost altogether. A ref that the log has as about to be made, and that is in "
+        "neither store, may never have been: it is left out, and told of, when not all its pieces "
+        "can be had. Then every piece that a version needs is read and its address "
         "checked; those that fail are taken from there, if it has them whole, and what no version "
         "needs goes, damaged objects with it.\n\n"
         "Nothing is taken that has not the address by which this store knows it, and the second "
@@ -42,14 +44,19 @@ static void say_mended(const ds_mended *m, bool json)
 {
     if (json)
         printf("{\"type\":\"catalog\",\"index\":%s,\"made\":%s,\"files\":%" PRIu64
-               ",\"objects\":%" PRIu64 ",\"refs\":%" PRIu64 ",\"lost\":%" PRIu64 "}\n",
+               ",\"objects\":%" PRIu64 ",\"refs\":%" PRIu64 ",\"lost\":%" PRIu64
+               ",\"unmade\":%" PRIu64 "}\n",
                m->index ? "true" : "false", m->made ? "true" : "false", m->files, m->objects,
-               m->refs, m->lost);
+               m->refs, m->lost, m->unmade);
     else if (m->index || m->made || m->files || m->objects || m->refs || m->lost)
         printf("catalog%s%s: %" PRIu64 " file%s replaced, %" PRIu64 " object%s taken, %" PRIu64
                " ref%s put back, %" PRIu64 " lost\n",
                m->made ? " begun anew" : "", m->index ? ", index made anew" : "", m->files,
                ds_s(m->files), m->objects, ds_s(m->objects), m->refs, ds_s(m->refs), m->lost);
+    if (!json && m->unmade)
+        printf("%" PRIu64 " ref%s left out, which the operation log has as about to be made and of "
+               "which neither store has all pieces: %s%s\n",
+               m->unmade, ds_s(m->unmade), m->left, m->unmade > 1 ? " ..." : "");
 }
 
 static void say_pieces(const ds_repaired *r, bool json)
@@ -76,12 +83,12 @@ static int work(const wishes *w, ds_err *err)
     ds_store s = {0};
     ds_mended m = {0};
     ds_repaired r = {0};
+    const ds_repair_opts o = {.name = w->from, .threads = w->threads, .wait = w->wait};
     int rc = w->from ? 0 : ds_fail(err, DS_USAGE, "--from names the second store");
     rc = rc ? rc : ds_store_find(&dir, w->store, err);
     rc = rc ? rc : ds_secondstore_open(&other, dir, w->from, err);
     rc = rc ? rc : ds_mend_store(&m, dir, other.store.cat, w->reason, w->wait, err);
-    if (!rc)
-        say_mended(&m, w->json);
+    const bool mended = !rc;
     if (!rc && m.lost)
         rc =
             ds_fail(err, DS_CORRUPT,
@@ -89,11 +96,13 @@ static int work(const wishes *w, ds_err *err)
                     m.lost, ds_s(m.lost), ds_s(m.lost), w->from, m.what);
     rc = rc ? rc : ds_store_open(&s, dir, DS_OBJ_WRITE, err);
     rc = rc ? rc : ds_store_act(&s, "repair", NULL, w->reason, err);
-    if (!rc) {
-        rc = ds_repair_run(&r, &s, &other.store, w->from, w->threads, w->wait, err);
-        if (!rc || rc == DS_CORRUPT)
-            say_pieces(&r, w->json);
-    }
+    const bool opened = !rc;
+    rc = rc ? rc : ds_repair_run(&r, &m, &s, &other.store, &o, err);
+    if (mended)
+        say_mended(&m, w->json);
+    if (opened && (!rc || rc == DS_CORRUPT))
+        say_pieces(&r, w->json);
+    ds_mended_fini(&m);
     ds_store_close(&s);
     ds_secondstore_close(&other);
     free(dir);

@@ -351,7 +351,12 @@ static int put_refs(mend *m, ds_err *err)
     int rc = reopen(m, err);
     rc = rc ? rc : ds_oplog_act(ds_catalog_oplog(m->cat), "repair", NULL, m->reason, err);
     for (size_t at = 0; !rc && at < m->refs.len; at += sizeof(ds_mendref)) {
-        const ds_mendref *r = (const ds_mendref *)(const void *)(m->refs.data + at);
+        ds_mendref *r = (ds_mendref *)(void *)(m->refs.data + at);
+        if (r->begun) {
+            rc = ds_buf_put(&m->out->begun, r, sizeof *r) ? ds_fail_nomem(err) : 0;
+            r->name = rc ? r->name : NULL; /* handed over */
+            continue;
+        }
         const int moved = ds_ref_move(m->cat, r->name, NULL, &r->id, err);
         m->out->refs += moved == 1;
         rc = moved < 0 ? moved : 0;

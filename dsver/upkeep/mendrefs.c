@@ -28,35 +28,43 @@ static bool is_had(const mendrefs *m, const git_oid *id)
            git_odb_exists(ds_catalog_odb(m->from), id);
 }
 
-/* Where the ref is to lead: 1, or 0 where nobody knows, or what is known cannot be had. */
-static int value_of(git_oid *id, const mendrefs *m, const char *name)
+/* Where the second store has it, when what it leads to can be had. */
+static bool is_there(git_oid *id, const mendrefs *m, const char *name)
 {
-    const ds_opref *r = ds_oprefs_find(&m->log, name);
     git_reference *there = NULL;
-    int found = 0;
-    if (r && r->has_after && is_had(m, &r->after)) {
-        *id = r->after;
-        return 1;
-    }
-    if (r && r->has_before && is_had(m, &r->before)) {
-        *id = r->before;
-        return 1;
-    }
-    if (git_reference_lookup(&there, ds_catalog_repo(m->from), name) == 0 &&
-        git_reference_target(there) && is_had(m, git_reference_target(there))) {
+    const bool found = git_reference_lookup(&there, ds_catalog_repo(m->from), name) == 0 &&
+                       git_reference_target(there) && is_had(m, git_reference_target(there));
+    if (found)
         *id = *git_reference_target(there);
-        found = 1;
-    }
     git_reference_free(there);
     return found;
 }
 
-static int put_back(const mendrefs *m, const char *name, ds_err *err)
+/* Where the ref is to lead; false where nobody knows, or what is known cannot be had. */
+static bool value_of(ds_mendref *to, const mendrefs *m, const char *name)
+{
+    const ds_opref *r = ds_oprefs_find(&m->log, name);
+    git_oid other;
+    if (r && r->has_after && is_had(m, &r->after)) {
+        to->id = r->after;
+        to->begun = !r->has_before && !is_there(&other, m, name);
+        return true;
+    }
+    if (r && r->has_before && is_had(m, &r->before)) {
+        to->id = r->before;
+        return true;
+    }
+    return is_there(&to->id, m, name);
+}
+
+/* gone: not even its file is there, and what is damaged does not explain it. */
+static int put_back(const mendrefs *m, const char *name, bool gone, ds_err *err)
 {
     ds_mendref r = {.name = strdup(name)};
     if (!r.name)
         return ds_fail_nomem(err);
-    if (value_of(&r.id, m, name)) {
+    if (value_of(&r, m, name)) {
+        r.begun = r.begun && gone && !m->everything && !m->out->index;
         if (!ds_buf_put(m->refs, &r, sizeof r))
             return 0;
         free(r.name);
@@ -94,7 +102,7 @@ static int check_loose(const mendrefs *m, const char *path, const char *name, ds
         return ds_fail_nomem(err);
     if (ds_io_active->unlink(path) != 0)
         return ds_fail_errno(err, errno, "%s: cannot be removed", path);
-    return put_back(m, name, err);
+    return put_back(m, name, false, err);
 }
 
 static int each_loose(const mendrefs *m, ds_err *err)
@@ -145,7 +153,7 @@ static int if_missing(const mendrefs *m, const char *name, ds_err *err)
     for (size_t at = 0; at < m->refs->len; at += sizeof(ds_mendref))
         if (strcmp(((const ds_mendref *)(const void *)(m->refs->data + at))->name, name) == 0)
             return 0;
-    return there == GIT_ENOTFOUND ? put_back(m, name, err) : 0;
+    return there == GIT_ENOTFOUND ? put_back(m, name, true, err) : 0;
 }
 
 static int from_other(void *ctx, const char *name, const git_oid *id, ds_err *err)

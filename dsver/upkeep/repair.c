@@ -117,30 +117,31 @@ static int check_erasure(ds_store *s, ds_store *from, const char *name, ds_err *
                               name, same ? ", and " DS_REF_ERASED " gone again here" : "", why.msg);
 }
 
-int ds_repair_run(ds_repaired *out, ds_store *s, ds_store *from, const char *name, int threads,
-                  bool wait, ds_err *err)
+int ds_repair_run(ds_repaired *out, ds_mended *mended, ds_store *s, ds_store *from,
+                  const ds_repair_opts *o, ds_err *err)
 {
     ds_objgc *gc = NULL;
     ds_shaset needed = {0};
     ds_buf bad = {0};
     ds_collected gone;
     *out = (ds_repaired){0};
-    int rc = ds_collect_alone(&gc, s, wait, err);
-    rc = rc ? rc : ds_ref_note(s->cat, name, err);
+    int rc = ds_collect_alone(&gc, s, o->wait, err);
+    rc = rc ? rc : ds_ref_note(s->cat, o->name, err);
+    rc = rc ? rc : ds_mend_begun(mended, s, from, err);
     rc = rc ? rc : find_needed(&needed, s, err);
-    rc = rc ? rc : find_bad(&bad, s, &needed, threads, err);
+    rc = rc ? rc : find_bad(&bad, s, &needed, o->threads, err);
     out->pieces = needed.n;
     out->bad = bad.len / sizeof(ds_sha);
-    rc = rc ? rc : heal_all(out, s, from, &bad, threads, err);
+    rc = rc ? rc : heal_all(out, s, from, &bad, o->threads, err);
     if (!rc && out->healed < out->bad) {
         char hex[65];
         ds_sha_hex(hex, &out->lost);
         rc = ds_fail(err, DS_CORRUPT,
                      "%llu pieces could not be had from %s, which has them not or damaged: %s ...",
-                     (unsigned long long)(out->bad - out->healed), name, hex);
+                     (unsigned long long)(out->bad - out->healed), o->name, hex);
     } else if (!rc) { /* damage that is left is in what nobody needs */
-        rc = check_erasure(s, from, name, err);
-        rc = rc ? rc : ds_collect_purge(&gone, s, gc, threads, err);
+        rc = check_erasure(s, from, o->name, err);
+        rc = rc ? rc : ds_collect_purge(&gone, s, gc, o->threads, err);
     }
     ds_objgc_end(gc);
     ds_shaset_fini(&needed);

@@ -9,6 +9,7 @@
 #define DS_REPAIR_H
 
 #include "collect.h"
+#include "mend.h"
 
 typedef struct ds_repaired {
     uint64_t pieces; /* looked at */
@@ -17,9 +18,16 @@ typedef struct ds_repaired {
     ds_sha lost;     /* one that the other store has not either, when healed < bad */
 } ds_repaired;
 
-/* from: the other store, open, which messages call `name`. DS_CORRUPT when some could not be had:
- * the others are repaired all the same. */
-int ds_repair_run(ds_repaired *out, ds_store *s, ds_store *from, const char *name, int threads,
-                  bool wait, ds_err *err);
+typedef struct ds_repair_opts {
+    const char *name; /* of the other store, in messages */
+    int threads;
+    bool wait;
+} ds_repair_opts;
+
+/* from: the other store, open. mended: what ds_mend_store left, of which refs that may never have
+ * been made are settled first. DS_CORRUPT when some could not be had: the others are repaired all
+ * the same. */
+int ds_repair_run(ds_repaired *out, ds_mended *mended, ds_store *s, ds_store *from,
+                  const ds_repair_opts *o, ds_err *err);
 
 #endif

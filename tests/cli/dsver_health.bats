@@ -493,6 +493,25 @@ as_it_was() {
     as_it_was
 }
 
+@test "repair: a branch that only the operation log knows, with its pieces and without" {
+    two_stores
+    printf 'never made\n' | dsprep text -q --split line - | dsver commit -b ghost docs >/dev/null
+    rm $CAT/refs/heads/docs/ghost # as a commit that dies behind its entry leaves it
+    git -C $CAT for-each-ref >refs
+    cp -r .dsver dead
+    exits 0 dsver repair --from backup # all of it can be had: it comes back
+    has "1 ref put back"
+    [ "$(dsver cat docs@ghost | records - | wc -l)" = 1 ]
+    rm -rf .dsver && mv dead .dsver
+    dsver gc >/dev/null # its pieces go; what is young stays in the catalog
+    git -C $CAT cat-file -e "$(dsver oplog --json | sed -n 's/.*docs\/ghost.*"after":"\([0-9a-f]*\)".*/\1/p')"
+    exits 0 dsver repair --from backup
+    has "1 ref left out" "refs/heads/docs/ghost"
+    exits 0 dsver repair --from backup --json
+    has '"unmade":1'
+    as_it_was
+}
+
 @test "repair: the index, and what the second store has not" {
     two_stores
     head -c 5000 /dev/zero | tr '\0' x >.dsver/index.db
