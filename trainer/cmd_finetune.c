@@ -388,47 +388,62 @@ static int prepare(ds_trainer *t, ds_ckpt_state *state, ds_err *err)
     return ds_retain_best(c->out, state->watch.best_step, err);
 }
 
-/* Only the first process tells what happens. */
-static int train(const ds_trainconf *c, ds_err *err)
+/* The steps that are left. Only the first process tells what happens. */
+static int take_steps(ds_trainer *t, ds_ckpt_state *state, shown *s, enum ds_run_end *end,
+                      ds_err *err)
 {
-    ds_trainer t;
-    ds_ckpt_state state = {0};
-    ds_run_times times;
-    enum ds_run_end end = DS_RUN_DONE;
-    int rc = ds_trainer_open(&t, c, err);
-    shown s = {.c = &t.c};
+    const bool lead = t->ranks->rank == 0;
     const ds_run_events told = {.step = show_step,
                                 .evaluated = show_eval,
                                 .written = show_written,
                                 .removed = show_removed,
-                                .ctx = &s},
+                                .ctx = s},
                         silent = {.ctx = NULL};
+    ds_run_times times;
+
+    if (!lead)
+        return ds_trainer_run(t, state, &silent, end, &times, err);
+    say_begin(t);
+    if (t->apart.msg[0])
+        ds_info("the devices give each other nothing themselves, so their hosts do: %s",
+                t->apart.msg);
+    ds_progress_begin(&s->bar, "training", t->c.steps, false);
+    const int rc = ds_trainer_run(t, state, &told, end, &times, err);
+    ds_progress_end(&s->bar);
+    if (!rc) {
+        say_times(s, &times);
+        say_device(s, t);
+    }
+    return rc;
+}
+
+static int train(const ds_trainconf *c, ds_err *err)
+{
+    ds_trainer t;
+    ds_ckpt_state state = {0};
+    ds_err why = {0};
+    enum ds_run_end end = DS_RUN_DONE;
+    int rc = ds_trainer_open(&t, c, err);
+    shown s = {.c = &t.c};
 
     if (rc)
         return rc;
     const bool lead = t.ranks->rank == 0;
     s.steps = t.c.steps;
     rc = prepare(&t, &state, err);
-    rc = rc || !lead ? rc : open_log(&s, err);
+    const bool over = !rc && c->over_is_done && ds_trainer_over(&t, &state, &why);
+    rc = rc || over || !lead ? rc : open_log(&s, err);
     rc = ds_ranks_agree(t.ranks, rc, err);
-    if (!rc && lead)
-        say_begin(&t);
-    if (!rc && lead && t.apart.msg[0])
-        ds_info("the devices give each other nothing themselves, so their hosts do: %s",
-                t.apart.msg);
-    if (lead)
-        ds_progress_begin(&s.bar, "training", t.c.steps, false);
-    rc = rc ? rc : ds_trainer_run(&t, &state, lead ? &told : &silent, &end, &times, err);
-    if (lead)
-        ds_progress_end(&s.bar);
-    if (!rc && lead) {
-        say_times(&s, &times);
-        say_device(&s, &t);
-    }
+    if (over)
+        end = state.step < t.c.steps ? DS_RUN_EARLY : DS_RUN_DONE;
+    else
+        rc = rc ? rc : take_steps(&t, &state, &s, &end, err);
     s.lost = s.lost || (s.log && ferror(s.log));
     if (((s.log && fclose(s.log)) || s.lost) && !rc)
         rc = ds_fail(err, DS_IO, "%s/metrics.jsonl: cannot write it", c->out);
     if (!rc) {
+        if (lead && over)
+            ds_info("%s", why.msg);
         if (lead)
             say_end(&t, &state, end);
         if (end == DS_RUN_INTERRUPTED)

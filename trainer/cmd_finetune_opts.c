@@ -53,7 +53,8 @@ static const ds_opt OPTIONS[] = {
     TRAIN_DATA(o.s),
     TRAIN_OUTPUT(o.out, "RUN", "folder of the run"),
     OPT_STR(0, "resume", o.resume, "CHECKPOINT|auto",
-            "go on from a checkpoint of this run; auto: the last of RUN, or begin"),
+            "go on from a checkpoint of this run; auto: the last of RUN, or begin, or nothing is "
+            "left to do"),
     OPT_FLAG(0, "abandon", o.abandon, "with --resume: set aside the run's later checkpoints"),
     OPT_CHOICE(0, "method", o.method, "NAME", METHODS,
                "lora (default), full, prompt, or auto: as dstrain plan suggests"),
@@ -315,6 +316,7 @@ static ds_trainconf told(void)
         .store = o.s.store,
         .out = o.folder,
         .resume = resumed(),
+        .over_is_done = o.resume && strcmp(o.resume, "auto") == 0,
         .method = (enum ds_method)o.method,
         .memory = o.s.memory,
         .seed = (uint64_t)o.seed,

@@ -502,17 +502,16 @@ static int begin_counting(stepping *s, ds_err *err)
     return rc;
 }
 
-static int check_over(const ds_trainer *t, const ds_ckpt_state *state, ds_err *err)
+bool ds_trainer_over(const ds_trainer *t, const ds_ckpt_state *state, ds_err *why)
 {
     if (state->step >= t->c.steps)
-        return ds_fail(err, DS_FAIL, "the run of %llu steps is over already",
-                       (unsigned long long)t->c.steps);
-    if (out_of_patience(&t->c, state))
-        return ds_fail(err, DS_FAIL,
-                       "the run is over already: it stopped after step %llu, when evaluations had "
-                       "been no better since step %llu",
-                       (unsigned long long)state->step, (unsigned long long)state->watch.best_step);
-    return 0;
+        return ds_fail(why, DS_FAIL, "the run of %llu steps is over already",
+                       (unsigned long long)t->c.steps) < 0;
+    return out_of_patience(&t->c, state) &&
+           ds_fail(why, DS_FAIL,
+                   "the run is over already: it stopped after step %llu, when evaluations had "
+                   "been no better since step %llu",
+                   (unsigned long long)state->step, (unsigned long long)state->watch.best_step) < 0;
 }
 
 static int begin(stepping *s, ds_ckpt_state *state, ds_err *err)
@@ -555,7 +554,7 @@ int ds_trainer_run(ds_trainer *t, ds_ckpt_state *state, const ds_run_events *ev,
 {
     stepping s = {.t = t, .ev = ev, .times = times};
     struct sigaction usr1 = {.sa_handler = on_usr1, .sa_flags = SA_RESTART};
-    int rc = check_over(t, state, err);
+    int rc = ds_trainer_over(t, state, err) ? err->code : 0;
 
     *times = (ds_run_times){.data = 0};
     *end = DS_RUN_DONE;

@@ -59,6 +59,9 @@ typedef struct ds_run_events {
 
 enum ds_run_end { DS_RUN_DONE, DS_RUN_INTERRUPTED, DS_RUN_EARLY, DS_RUN_SPIKE };
 
+/* Whether no step is left to take after the state; then *why tells. */
+bool ds_trainer_over(const ds_trainer *t, const ds_ckpt_state *state, ds_err *why);
+
 /* Runs from the state (zeroed: the beginning) to the last step, writing checkpoints; the state is
  * then that of the newest, *end says why there, *times is what it all took. DS_FAIL for RUN_SPIKE,
  * whose checkpoint is written. */

@@ -29,9 +29,10 @@ typedef struct ds_trainconf {
     const char *const *masks;  /* of each dataset instead; NULL: mask is for all */
     const uint64_t *weights;   /* of each dataset; NULL: they have none */
     const char *store, *out, *resume;
-    const char *again;            /* a checkpoint that is computed anew, as it was: a replay */
-    enum ds_method method;        /* AUTO until ds_trainer_open has chosen */
-    int64_t memory;               /* that there is, for what is auto; 0: as the system says */
+    bool over_is_done;     /* `resume` was found, not named: where no step is left, all is well */
+    const char *again;     /* a checkpoint that is computed anew, as it was: a replay */
+    enum ds_method method; /* AUTO until ds_trainer_open has chosen */
+    int64_t memory;        /* that there is, for what is auto; 0: as the system says */
     uint64_t seed, steps, epochs; /* epochs: instead of steps, 0 = not */
     uint64_t batch, accumulate, checkpoint_every;
     uint32_t slices;           /* slices.h; 0: one for each rank. accumulate is a multiple of it */

@@ -165,7 +165,11 @@ load dstrain_common
     fails train other --resume part/step-000006
     has "over already"
     train early --steps 1 --resume auto # there is none yet
-    fails train early --steps 1 --resume auto
+    cp early/metrics.jsonl told
+    train early --steps 1 --resume auto # a job that is queued again finds nothing to do
+    grep -q early/step-000001 early.out
+    cmp told early/metrics.jsonl
+    fails train early --steps 1 --resume early/step-000001
     has "over already"
     # and so is one whose documents do not tell the same
     cp -r part/step-000002 bent && sed -i 's/"step": *2/"step": 1/' bent/state.json
