@@ -302,6 +302,17 @@ static ds_optim_conf optimizer(void)
                            .seed = (uint64_t)o.seed};
 }
 
+static ds_lora_conf lora(void)
+{
+    return (ds_lora_conf){.r = (int32_t)o.s.rank,
+                          .alpha = isnan(o.alpha) ? 0 : o.alpha,
+                          .dropout = o.s.dropout,
+                          .rslora = o.rslora,
+                          .dora = o.s.dora,
+                          .lr_ratio = o.lr_ratio,
+                          .targets = o.s.targets.n ? o.s.target_names : DS_PROJECTIONS};
+}
+
 static ds_trainconf told(void)
 {
     const int again = train_recompute(&o.s);
@@ -354,13 +365,7 @@ static ds_trainconf told(void)
                        : o.schedule == DS_WSD ? WSD_DECAY
                                               : 0,
         .optim = optimizer(),
-        .lora = {.r = (int32_t)o.s.rank,
-                 .alpha = isnan(o.alpha) ? 0 : o.alpha,
-                 .dropout = o.s.dropout,
-                 .rslora = o.rslora,
-                 .dora = o.s.dora,
-                 .lr_ratio = o.lr_ratio,
-                 .targets = o.s.targets.n ? o.s.target_names : DS_PROJECTIONS},
+        .lora = lora(),
         .prompt_tokens = (int32_t)o.s.prompt,
         .only = o.s.only_names,
         .json = o.json,
