@@ -34,7 +34,7 @@ const ds_command ds_cmd_decontaminate = {
         "says the same. --report names every record of an evaluation set that any record overlaps, "
         "and the words that they share first.\n\n"
         "A run is --ngram words: 13, as GPT-3 and lm-evaluation-harness have it (datatrove: 12; "
-        "8 for Tulu 3 and Llama 3). Words: letters in lower case without marks, digits as they "
+        "8 for Tulu 3 and Llama 3). Words: letters in lower case without accents, digits as they "
         "are or with --numbers zero every number 0 (as datatrove has it), all else between "
         "words, each Han or kana character by itself. An evaluation record of fewer words, but at "
         "least --min-words, is one run of all of them; shorter ones are counted and not looked "
@@ -72,7 +72,7 @@ typedef struct evalset {
 
 typedef struct decon {
     const args *a;
-    ds_textclass *classes;
+    ds_wordfold *fold;
     ds_gramindex *index;
     evalset *sets;
     size_t nsets;
@@ -221,8 +221,8 @@ static int read_sets(decon *d, ds_err *err)
                             .memory = (size_t)a->memory,
                             .threads =
                                 (unsigned)(a->row.threads ? a->row.threads : ds_cpu_count())};
-    int rc = ds_textclass_new(&d->classes, err);
-    rc = rc ? rc : ds_gramindex_new(&d->index, &r, d->classes, err);
+    int rc = ds_wordfold_new(&d->fold, err);
+    rc = rc ? rc : ds_gramindex_new(&d->index, &r, d->fold, err);
     d->sets = calloc(a->against.n, sizeof *d->sets);
     if (rc == 0 && !d->sets)
         rc = ds_fail_nomem(err);
@@ -509,7 +509,7 @@ static int decontaminate(const args *a, char **operands, int n, ds_err *err)
     }
     free(d.sets);
     ds_gramindex_free(d.index);
-    ds_textclass_free(d.classes);
+    ds_wordfold_free(d.fold);
     ds_buf_fini(&d.touched);
     return rc;
 }

@@ -31,7 +31,7 @@ const ds_command ds_cmd_dedup = {
         "where the note is the key of the record that stays. With --mark nothing is dropped: a "
         "column duplicate_of holds that key, or null.\n\n"
         "By default texts must be the same bytes (by SHA-256). With --near they are compared by "
-        "MinHash: words in lower case without marks and punctuation, numbers as 0, runs of 5 "
+        "MinHash: words in lower case without accents and punctuation, numbers as 0, runs of 5 "
         "words, 14 bands of 8 minima, so that texts that share 80 % of their runs are found with "
         "probability 0.92, 70 % with 0.56, 50 % with 0.05. What belongs together with the same "
         "record belongs together; the first in the stream stays. Texts without a word are "
@@ -60,7 +60,7 @@ typedef struct dedup {
     const ds_schema *schema; /* of the stream that is read */
     size_t column;
     bool keys;
-    ds_textclass *classes;
+    ds_wordfold *fold;
     ds_minhash minhash;
     ds_dupset *set;
     uint64_t before; /* records of --against */
@@ -289,11 +289,11 @@ static int dedup_all(dedup *d, char **operands, int n, ds_err *err)
     const dedup_opts *o = d->o;
     ds_twice in = {0};
     d->keys = o->mark || o->row.rejects;
-    int rc = ds_textclass_new(&d->classes, err);
+    int rc = ds_wordfold_new(&d->fold, err);
     if (rc == 0)
         rc = ds_dupset_new(&d->set, (size_t)o->memory, d->keys, err);
     if (rc == 0) {
-        ds_minhash_init(&d->minhash, d->classes, (uint64_t)o->seed);
+        ds_minhash_init(&d->minhash, d->fold, (uint64_t)o->seed);
         rc = ds_twice_open(&in, operands, n, err);
     }
     for (size_t i = 0; rc == 0 && i < o->against.n; i++) {
@@ -312,7 +312,7 @@ static int dedup_all(dedup *d, char **operands, int n, ds_err *err)
         rc = write_stream(d, in.paths, in.n, err);
     ds_twice_fini(&in);
     ds_dupset_free(d->set);
-    ds_textclass_free(d->classes);
+    ds_wordfold_free(d->fold);
     return rc;
 }
 

@@ -21,7 +21,7 @@ typedef struct length {
 
 struct ds_gramindex {
     ds_gramrules r;
-    const ds_textclass *classes;
+    const ds_wordfold *fold;
     ds_buf sets, set_at; /* names, NUL behind each; u64: where they begin */
     ds_buf keys, members;
     ds_buf entries; /* of entry; sorted by build */
@@ -39,14 +39,14 @@ struct ds_gramindex {
 
 /* ---- building ---- */
 
-int ds_gramindex_new(ds_gramindex **out, const ds_gramrules *r, const ds_textclass *classes,
+int ds_gramindex_new(ds_gramindex **out, const ds_gramrules *r, const ds_wordfold *fold,
                      ds_err *err)
 {
     ds_gramindex *x = *out = calloc(1, sizeof *x);
     if (!x)
         return ds_fail_nomem(err);
     x->r = *r;
-    x->classes = classes;
+    x->fold = fold;
     return 0;
 }
 
@@ -133,7 +133,7 @@ static void use_length(ds_gramindex *x, unsigned n)
 int ds_gramindex_text(ds_gramindex *x, const uint8_t *p, size_t len, ds_err *err)
 {
     ds_buf_reset(&x->words);
-    if (ds_normwords(&x->words, NULL, x->classes, x->r.zero, p, len))
+    if (ds_normwords(&x->words, NULL, x->fold, x->r.zero, p, len))
         return ds_fail_nomem(err);
     const uint64_t *words = (const uint64_t *)(const void *)x->words.data;
     const size_t n = x->words.len / sizeof *words, run = n < x->r.n ? n : x->r.n;
@@ -363,7 +363,7 @@ int ds_gramindex_find(const ds_gramindex *x, ds_gramwork *w, const uint8_t *p, s
     ds_buf *const all[] = {&w->words, &w->places, &w->found, &w->hits};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         ds_buf_reset(all[i]);
-    int rc = ds_normwords(&w->words, &w->places, x->classes, x->r.zero, p, len);
+    int rc = ds_normwords(&w->words, &w->places, x->fold, x->r.zero, p, len);
     for (unsigned i = 0; rc == 0 && i < x->nlengths; i++)
         rc = find_runs(x, w, &x->lengths[i]);
     rc = rc ? rc : to_hits(x, w);

@@ -29,7 +29,7 @@ typedef struct ds_gramrules {
 enum { DS_GRAM_MAX = 64 };
 
 typedef struct ds_gramindex ds_gramindex;
-int ds_gramindex_new(ds_gramindex **out, const ds_gramrules *r, const ds_textclass *classes,
+int ds_gramindex_new(ds_gramindex **out, const ds_gramrules *r, const ds_wordfold *fold,
                      ds_err *err);
 void ds_gramindex_free(ds_gramindex *x);
 /* The records that follow are of this set (name copied). */

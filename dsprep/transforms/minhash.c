@@ -18,14 +18,14 @@ static uint64_t splitmix(uint64_t *s)
     return z ^ z >> 31;
 }
 
-void ds_minhash_init(ds_minhash *m, const ds_textclass *classes, uint64_t seed)
+void ds_minhash_init(ds_minhash *m, const ds_wordfold *fold, uint64_t seed)
 {
     for (unsigned i = 0; i < DS_MIN_HASHES; i++) {
         const uint64_t r = splitmix(&seed);
         m->a[i] = (uint32_t)r | 1;
         m->b[i] = (uint32_t)(r >> 32);
     }
-    m->classes = classes;
+    m->fold = fold;
 }
 
 /* ---- words and shingles ---- */
@@ -108,7 +108,7 @@ int ds_minhash_text(const ds_minhash *m, ds_minwork *w, const uint8_t *p, size_t
                     uint64_t bands[DS_MIN_BANDS], bool *any, ds_err *err)
 {
     ds_buf_reset(&w->words);
-    if (ds_normwords(&w->words, NULL, m->classes, true, p, len))
+    if (ds_normwords(&w->words, NULL, m->fold, true, p, len))
         return ds_fail_nomem(err);
     const size_t n = w->words.len / sizeof(uint64_t);
     const int rc = shingles_of(w, n, err);

@@ -26,54 +26,71 @@ static int put_word(const out *o, uint64_t hash, size_t from, size_t to)
     return ds_buf_put(o->places, place, sizeof place);
 }
 
-/* Lower case of the scripts that have it in one place. */
-static uint32_t lower(uint32_t c)
+typedef struct walk {
+    out o;
+    uint64_t h;
+    size_t from, end; /* of the word */
+    bool in, digits;  /* within a word; its last character was a digit */
+    bool zero;
+} walk;
+
+static int end_word(walk *w)
 {
-    if ((c >= 0xc0 && c <= 0xde && c != 0xd7) || (c >= 0x391 && c <= 0x3a9) ||
-        (c >= 0x410 && c <= 0x42f))
-        return c + 32;
-    return c >= 0x400 && c <= 0x40f ? c + 80 : c;
+    const int rc = w->in ? put_word(&w->o, w->h, w->from, w->end) : 0;
+    w->h = WORD_SEED;
+    w->in = w->digits = false;
+    return rc;
 }
 
-int ds_normwords(ds_buf *hashes, ds_buf *places, const ds_textclass *classes, bool zero,
+/* One entry of the fold, of a character that stands at [at, end). */
+static inline int put_part(walk *w, uint32_t e, size_t at, size_t end)
+{
+    const uint32_t c = e & 0xffffff;
+    switch (e >> 24) {
+    case DS_FOLD_NOTHING:
+        return 0;
+    case DS_FOLD_IDEOGRAPH: {
+        const int rc = end_word(w);
+        return rc ? rc : put_word(&w->o, (WORD_SEED ^ c) * WORD_PRIME, at, end);
+    }
+    case DS_FOLD_LETTER:
+    case DS_FOLD_NUMBER: {
+        const bool number = w->zero && e >> 24 == DS_FOLD_NUMBER;
+        w->from = w->in ? w->from : at;
+        w->end = end;
+        if (!number)
+            w->h = (w->h ^ c) * WORD_PRIME;
+        else if (!w->digits)
+            w->h = (w->h ^ '0') * WORD_PRIME;
+        w->in = true;
+        w->digits = number;
+        return 0;
+    }
+    default:
+        return end_word(w);
+    }
+}
+
+static int put_several(walk *w, const ds_wordfold *f, uint32_t e, size_t at, size_t end)
+{
+    const uint32_t *v = (const uint32_t *)(const void *)f->several.data + (e & 0xffffff);
+    int rc = 0;
+    for (uint32_t i = 1; rc == 0 && i <= v[0]; i++)
+        rc = put_part(w, v[i], at, end);
+    return rc;
+}
+
+int ds_normwords(ds_buf *hashes, ds_buf *places, const ds_wordfold *fold, bool zero,
                  const uint8_t *p, size_t len)
 {
-    const out o = {hashes, places};
-    uint64_t h = WORD_SEED;
-    size_t from = 0, end = 0;        /* of the word */
-    bool in = false, digits = false; /* within a word; its last character was a digit */
+    walk w = {.o = {hashes, places}, .h = WORD_SEED, .zero = zero};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < len;) {
         unsigned size = 1;
-        uint32_t c = p[i];
-        if (c >= 0x80)
-            c = ds_uni_get(p + i, &size);
-        const size_t at = i;
+        const uint32_t c = p[i] < 0x80 ? p[i] : ds_uni_get(p + i, &size), e = fold->of[c];
+        rc = e >> 24 == DS_FOLD_SEVERAL ? put_several(&w, fold, e, i, i + size)
+                                        : put_part(&w, e, i, i + size);
         i += size;
-        if (c - 'A' < 26u)
-            c += 32;
-        const uint8_t cls = c - 'a' < 26u ? DS_UNI_L : ds_textclass_of(classes, c);
-        if (cls & DS_UNI_CJK) {
-            rc = in ? put_word(&o, h, from, end) : 0;
-            if (rc == 0)
-                rc = put_word(&o, (WORD_SEED ^ c) * WORD_PRIME, at, i);
-            h = WORD_SEED;
-            in = digits = false;
-        } else if (cls & (DS_UNI_L | DS_UNI_N)) {
-            const bool number = zero && !(cls & DS_UNI_L);
-            from = in ? from : at;
-            end = i;
-            if (!number)
-                h = (h ^ lower(c)) * WORD_PRIME;
-            else if (!digits)
-                h = (h ^ '0') * WORD_PRIME;
-            in = true;
-            digits = number;
-        } else if (!(cls & DS_UNI_M) && in) {
-            rc = put_word(&o, h, from, end);
-            h = WORD_SEED;
-            in = digits = false;
-        }
     }
-    return rc == 0 && in ? put_word(&o, h, from, end) : rc;
+    return rc ? rc : end_word(&w);
 }

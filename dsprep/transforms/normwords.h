@@ -1,20 +1,19 @@
 /* normwords.h - the words of a text in normal form, as 64-bit hashes: what near duplicates and
  * overlaps are found by.
  *
- * Words: letters in lower case (Latin-1, Greek, Cyrillic, ASCII), combining marks dropped, numbers
- * as they are or every run of digits 0, all else between words; each Han or kana character is a
- * word. The same on every machine. Text must be valid UTF-8.
+ * Words are what wordfold.h says, with numbers as they are or every run of digits 0. The same on
+ * every machine. Text must be valid UTF-8.
  */
 #ifndef DS_NORMWORDS_H
 #define DS_NORMWORDS_H
 
-#include "textbits.h"
+#include "wordfold.h"
 
 #define DS_NORM_PRIME UINT64_C(0x9e3779b97f4a7c15)
 
 /* Appends the hash of each word (uint64_t, in memory's order) and, where `places` is not NULL,
  * where it begins and ends (uint32_t pairs; texts of less than 4 GiB). 0 or DS_NOMEM. */
-int ds_normwords(ds_buf *hashes, ds_buf *places, const ds_textclass *classes, bool zero,
+int ds_normwords(ds_buf *hashes, ds_buf *places, const ds_wordfold *fold, bool zero,
                  const uint8_t *p, size_t len);
 
 static inline uint64_t ds_norm_mix(uint64_t h)

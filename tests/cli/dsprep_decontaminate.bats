@@ -141,3 +141,21 @@ reckon() {
     exits 1 dsver rebuild other --source t.jsonl
     has 'dsprep decontaminate' 'whose content is not recorded' '--file against=FILE'
 }
+
+@test "decontaminate: composed or decomposed, capitals of any alphabet, soft hyphens and full width hide nothing" {
+    local t='Za\u017c\u00f3\u0142\u0107 g\u0119\u015bl\u0105 ja\u017a\u0144 \u0139atwo pr\u00e9f\u00e9r\u00e9 na\u00efve \u041c\u0456\u0441\u0442\u043e \u1e9e office'
+    echo "{\"id\":\"q\",\"text\":\"$t\"}" >e.jsonl
+    python3 - "$(jq -r .text e.jsonl)" >t.jsonl <<'END'
+import json, sys, unicodedata as u
+t = sys.argv[1]
+for k, v in (("nfd", u.normalize("NFD", t)), ("upper", t.upper()), ("shy", "\u00ad".join(t).replace("\u00ad \u00ad", " ")),
+             ("wide", "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in t)), ("ligature", t.replace("ffi", "\ufb03")),
+             ("joined", t.replace(" ", "\u200b"))):
+    print(json.dumps({"id": k, "text": v}))
+END
+    dsprep text -q --key-field id e.jsonl >e.dsr
+    dsprep text -q --key-field id t.jsonl >t.dsr
+    dsprep decontaminate -q --ngram 8 --against e.dsr --mark t.dsr | dsprep cat | jq -r 'select(.overlap).key' >got
+    [ "$(tr '\n' ' ' <got)" = 'nfd upper shy wide ligature ' ]
+    [ "$(dsprep dedup -q --near --against e.dsr t.dsr | dsprep cat | jq -r .key)" = joined ]
+}

@@ -22,6 +22,7 @@ static void require(int ok)
 static ds_schema schema;
 static const ds_colnames names = {.schema = &schema};
 static ds_textclass *classes;
+static ds_wordfold *fold;
 static const char text[] = "GET /a 200 \xe8\xbd\xb4",
                   meta[] = "{\"a\":[1,2],\"b\":\"x\\u0041\",\"c\":-1.5e3,\"d\":{\"e\":null}}";
 
@@ -30,6 +31,7 @@ static void begin(void)
     if (classes)
         return;
     require(ds_textclass_new(&classes, NULL) == 0);
+    require(ds_wordfold_new(&fold, NULL) == 0);
     ds_schema_init(&schema);
     require(ds_schema_add(&schema, NULL, "text", DS_UTF8, true, true, true, NULL, NULL) == 0);
     require(ds_schema_add(&schema, NULL, "meta", DS_JSON, true, false, false, NULL, NULL) == 0);
@@ -150,7 +152,7 @@ static void runs(const uint8_t *p, size_t len, unsigned how)
     ds_gramindex *x = NULL;
     ds_gramwork w = {0};
     ds_err err = {0};
-    require(ds_gramindex_new(&x, &r, classes, &err) == 0 && ds_gramindex_set(x, "s", &err) == 0);
+    require(ds_gramindex_new(&x, &r, fold, &err) == 0 && ds_gramindex_set(x, "s", &err) == 0);
     int rc = 0;
     for (int i = 0; rc == 0 && i < 3; i++) {
         rc = ds_gramindex_record(x, &i, sizeof i, &err);

@@ -18,19 +18,19 @@ typedef struct eval {
     words text[TEXTS];
 } eval;
 
-static ds_textclass *classes;
+static ds_wordfold *fold;
 
 static int setup(void **state)
 {
     (void)state;
     ds_err err = {0};
-    return ds_textclass_new(&classes, &err);
+    return ds_wordfold_new(&fold, &err);
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    ds_textclass_free(classes);
+    ds_wordfold_free(fold);
     return 0;
 }
 
@@ -145,7 +145,7 @@ static void index_all(ds_gramindex **x, const ds_gramrules *r, const eval *e, si
 {
     ds_err err = {0};
     ds_buf b = {0};
-    assert_int_equal(ds_gramindex_new(x, r, classes, &err), 0);
+    assert_int_equal(ds_gramindex_new(x, r, fold, &err), 0);
     for (size_t i = 0; i < n; i++) {
         char key[16];
         const int len = snprintf(key, sizeof key, "q%zu", i);
@@ -276,7 +276,7 @@ static void a_share_is_a_fraction(void **state)
             enough = i + 1 == part ? b.len : enough;
         }
         all = b.len;
-        assert_int_equal(ds_gramindex_new(&x, &r, classes, &err), 0);
+        assert_int_equal(ds_gramindex_new(&x, &r, fold, &err), 0);
         assert_int_equal(ds_gramindex_set(x, "s", &err), 0);
         assert_int_equal(ds_gramindex_record(x, "k", 1, &err), 0);
         assert_int_equal(ds_gramindex_text(x, b.data, all, &err), 0);
@@ -319,7 +319,7 @@ static void memory_is_a_limit(void **state)
     for (int texts = 0; texts < 2; texts++) {
         ds_gramindex *x = NULL;
         ds_err err = {0};
-        int rc = ds_gramindex_new(&x, &r, classes, &err);
+        int rc = ds_gramindex_new(&x, &r, fold, &err);
         size_t n = 0, held = 0;
         rc = rc ? rc : ds_gramindex_set(x, "s", &err);
         for (; rc == 0 && n < 10000; n++) {

@@ -10,7 +10,7 @@
 enum { WORDS = 300, PAIRS = 400 };
 
 typedef struct setting {
-    ds_textclass *classes;
+    ds_wordfold *fold;
     ds_minhash m;
     ds_minwork w;
 } setting;
@@ -19,14 +19,14 @@ static void begin(setting *s, uint64_t seed)
 {
     ds_err err = {0};
     *s = (setting){0};
-    assert_int_equal(ds_textclass_new(&s->classes, &err), 0);
-    ds_minhash_init(&s->m, s->classes, seed);
+    assert_int_equal(ds_wordfold_new(&s->fold, &err), 0);
+    ds_minhash_init(&s->m, s->fold, seed);
 }
 
 static void end(setting *s)
 {
     ds_minwork_fini(&s->w);
-    ds_textclass_free(s->classes);
+    ds_wordfold_free(s->fold);
 }
 
 static bool bands_of(setting *s, const void *p, size_t len, uint64_t bands[DS_MIN_BANDS])
@@ -112,7 +112,26 @@ static void what_words_are(void **unused)
     assert_true(alike(&s, "Bearing 7 runs hot", "bearing 12345, runs (HOT)!"));
     assert_true(alike(&s, "\xc3\x84rger \xd0\x9c\xd0\xb8\xd1\x80",
                       "\xc3\xa4rger \xd0\xbc\xd0\x98\xd1\x80"));
-    assert_true(alike(&s, "e\xcc\x81t", "et")); /* marks are dropped */
+    assert_true(alike(&s, "e\xcc\x81t", "et"));        /* marks are dropped */
+    assert_true(alike(&s, "\xc3\xa9t", "e\xcc\x81t")); /* composed or not */
+    assert_true(alike(&s, "\xc5\x81\xc3\x93\xc5\xb9", "\xc5\x82o\xcc\x81z\xcc\x81")); /* Lodz */
+    assert_true(alike(&s, "\xce\xa3\xce\x91\xce\xa3", "\xcf\x83\xce\xb1\xcf\x82"));   /* sigmas */
+    assert_true(alike(&s, "\xed\x95\x9c", "\xe1\x84\x92\xe1\x85\xa1\xe1\x86\xab"));   /* Hangul */
+    assert_true(alike(&s, "\xe3\x81\x8c", "\xe3\x81\x8b\xe3\x82\x99"));               /* kana */
+    assert_true(alike(&s, "\xef\xbc\xa1\xef\xbc\x92", "a2")); /* full width */
+    assert_true(alike(&s,
+                      "o\xef\xac\x83"
+                      "ce",
+                      "office")); /* a ligature */
+    assert_true(alike(&s,
+                      "in\xc2\xad"
+                      "for\xe2\x80\x8bm",
+                      "inform")); /* unseen */
+    assert_true(alike(&s,
+                      "\xef\xbb\xbf"
+                      "a\xe2\x80\x8f b",
+                      "a b"));
+    assert_true(alike(&s, "\xc2\xbd x", "1 2 x"));
     assert_true(alike(&s, "\xe8\xbd\xb4\xe6\x89\xbf", "\xe8\xbd\xb4 \xe6\x89\xbf\xe3\x80\x82"));
     assert_false(alike(&s, "one two", "two one"));
     assert_false(alike(&s, "one two three four five six", "one two three four five"));
