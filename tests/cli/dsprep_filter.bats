@@ -153,6 +153,15 @@ END
     [ "$(dsprep filter -q --preset c4 --set c4.line_punctuation=off c.dsr | dsprep cat -c text | grep -c 'no punctuation')" -eq 1 ]
 }
 
+@test "filter: what ends a line: FineWeb's marks, not a semicolon, and those of other scripts" {
+    printf '%s\n' '{"id":"code","text":"int first = 1;\nint second = 2;"}' '{"id":"quoted","text":"so he said it\nand \"so it was\""}' \
+        '{"id":"hy","text":"Սա հայերեն է։\nԵվ սա էլ։"}' '{"id":"my","text":"မြန်မာ။\nစာ။"}' '{"id":"km","text":"ភាសាខ្មែរ។"}' \
+        '{"id":"zh","text":"轴承已更换；\n机器运行"}' '{"id":"wide","text":"轴承已更换．"}' >l.jsonl
+    dsprep text -q --key-field id l.jsonl | dsprep filter -q --set fineweb.ended_lines_min=0.5 --mark |
+        dsprep cat | jq -r 'select(.filter).key' >got
+    [ "$(tr '\n' ' ' <got)" = 'code zh ' ]
+}
+
 @test "filter: a derived key follows its text" {
     printf '{"text":"One two three [1]. A b c. D e f. G h i. J k l."}\n' >c.jsonl
     dsprep text -q c.jsonl | dsprep filter -q --preset c4 >k.dsr

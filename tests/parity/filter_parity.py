@@ -10,7 +10,7 @@ import sys
 import unicodedata
 
 STOPS = {"the", "be", "to", "of", "and", "that", "have", "with"}
-ENDS = set(".!?\"';") | set("\u3002\uff01\uff1f\u201d\u2019\u2026\xbb\u0964\u061f\u06d4\u300d\uff1b\uff61\u1362")
+ENDS = set(".!?\"'") | set("\u3002\uff01\uff1f\u201d\u2019\u2026\xbb\u0964\u061f\u06d4\u300d\uff61\u1362")
 
 
 def documents():

@@ -130,9 +130,9 @@ static bool one_of(uint32_t cp, const uint32_t *v, size_t n)
 
 static void slow_lines(const slow *s, ds_textfacts *f)
 {
-    static const uint32_t ends[] = {'.',    '!',    '?',    '"',    '\'',   ';',   0x3002,
+    static const uint32_t ends[] = {'.',    '!',    '?',    '"',    '\'',   0x589, 0x3002,
                                     0xff01, 0xff1f, 0x201d, 0x2019, 0x2026, 0xbb,  0x964,
-                                    0x61f,  0x6d4,  0x300d, 0xff1b, 0xff61, 0x1362};
+                                    0x61f,  0x6d4,  0x300d, 0xff0e, 0xff61, 0x1362};
     static piece full[CHARS];
     for (size_t at = 0, lf; at < s->n; at = lf + 1) {
         for (lf = at; lf < s->n && s->cp[lf] != '\n'; lf++)
