@@ -4,6 +4,7 @@
 
 #include "blockpipe.h"
 #include "cmd_transform.h"
+#include "cutparts.h"
 #include "dupset.h"
 #include "hash.h"
 #include "minhash.h"
@@ -23,6 +24,7 @@ const ds_command ds_cmd_dedup = {
     .max_operands = -1,
     .example =
         "dsprep text crawl/ | dsprep dedup --near --rejects copies.dsr >kept.dsr\n"
+        "dsprep dedup --parts line --min-chars 20 kept.dsr >clean.dsr\n"
         "dsprep dedup -c key new.dsr --against <(dsver cat corpus) | dsver commit -m new new",
     .description =
         "Reads a DSR stream (from FILEs, which are the shards of one stream, or standard input) "
@@ -33,9 +35,18 @@ const ds_command ds_cmd_dedup = {
         "By default texts must be the same bytes (by SHA-256). With --near they are compared by "
         "MinHash: words in lower case without accents and punctuation, numbers as 0, runs of 5 "
         "words, 14 bands of 8 minima, so that texts that share 80 % of their runs are found with "
-        "probability 0.92, 70 % with 0.56, 50 % with 0.05. What belongs together with the same "
-        "record belongs together; the first in the stream stays. Texts without a word are "
-        "compared with nothing.\n\n"
+        "probability 0.92, 70 % with 0.56, 50 % with 0.05; with other --bands and --rows "
+        "a share s is found with probability 1 - (1 - s^rows)^bands. What belongs together with "
+        "the same record "
+        "belongs together; the first in the stream stays. Texts without a word are compared with "
+        "nothing.\n\n"
+        "--parts cuts out of the texts what stood in the stream before, in another record or the "
+        "same: lines, paragraphs (between blank lines), or every run of N words, as substrings are "
+        "removed by those who follow Lee et al. 2022. Lines and paragraphs must be the same bytes, "
+        "white space around them aside; with --near the same words, numbers as 0. Runs always go "
+        "by words. The first stays. A record of which nothing is left is dropped, as "
+        "'dedup: nothing_left'. With --mark nothing is cut: a column duplicate_share says what "
+        "part of the text would go, for dsprep filter.\n\n"
         "--against FILE names records that are taken as read before all others, such as data "
         "that a model has seen; they are not written.\n\n"
         "The input is read twice; from a pipe it is copied to $TMPDIR first. Sorting takes "
@@ -51,7 +62,8 @@ typedef struct dedup_opts {
     ds_rowopts row;
     ds_opt_list against;
     const char *column;
-    int64_t memory, seed;
+    const char *parts;
+    int64_t memory, seed, bands, rows, words, min_chars;
     bool near, mark;
 } dedup_opts;
 
@@ -75,36 +87,46 @@ typedef struct work {
     ds_hasher *hasher;
     ds_colview *views;
     ds_value *values;
+    ds_buf bands;  /* u64: hashes of one text */
     ds_buf marks;  /* of the block's records, one after the other */
-    ds_buf nmarks; /* u8 a record */
+    ds_buf nmarks; /* u32 a record */
     ds_buf keys, key_ends;
 } work;
 
-static int put_mark(work *w, uint8_t kind, const void *p, size_t len)
+/* Which band, and its hash: other bands' hashes are other marks. */
+static int put_band(work *w, unsigned band, uint64_t hash)
 {
-    uint8_t mark[DS_DUP_MARK] = {kind};
-    memcpy(mark + 1, p, len);
+    uint8_t mark[DS_DUP_MARK] = {(uint8_t)band};
+    ds_set_u64(mark + 1, hash);
+    mark[9] = (uint8_t)(band >> 8);
     return ds_buf_put(&w->marks, mark, sizeof mark);
 }
 
-static int near_marks(work *w, const dedup *d, const ds_value *x, uint8_t *n, ds_err *err)
+static int put_text(work *w, const ds_sha *sha)
 {
-    uint64_t bands[DS_MIN_BANDS];
+    uint8_t mark[DS_DUP_MARK] = {0};
+    memcpy(mark + 1, sha->b, DS_DUP_MARK - 1);
+    return ds_buf_put(&w->marks, mark, sizeof mark);
+}
+
+static int near_marks(work *w, const dedup *d, const ds_value *x, uint32_t *n, ds_err *err)
+{
     bool any;
+    ds_buf_reset(&w->bands);
+    if (ds_buf_reserve(&w->bands, d->minhash.bands * sizeof(uint64_t)))
+        return ds_fail_nomem(err);
+    uint64_t *bands = (uint64_t *)(void *)w->bands.data;
     int rc = ds_minhash_text(&d->minhash, &w->min, x->p, x->len, bands, &any, err);
-    *n = any ? DS_MIN_BANDS : 0;
-    for (unsigned i = 0; rc == 0 && any && i < DS_MIN_BANDS; i++) {
-        uint8_t le[8];
-        ds_set_u64(le, bands[i]);
-        rc = put_mark(w, (uint8_t)i, le, sizeof le) ? ds_fail_nomem(err) : 0;
-    }
+    *n = any ? d->minhash.bands : 0;
+    for (unsigned i = 0; rc == 0 && i < *n; i++)
+        rc = put_band(w, i, bands[i]) ? ds_fail_nomem(err) : 0;
     return rc;
 }
 
 static int row_marks(work *w, const dedup *d, ds_err *err)
 {
     const ds_value *x = &w->values[d->column];
-    uint8_t n = 0;
+    uint32_t n = 0;
     int rc = 0;
     if (!x->null && d->o->near) {
         rc = near_marks(w, d, x, &n, err);
@@ -112,7 +134,7 @@ static int row_marks(work *w, const dedup *d, ds_err *err)
         ds_sha sha;
         rc = ds_sha_bytes(&sha, x->p, x->len, err);
         n = 1;
-        if (rc == 0 && put_mark(w, 0, sha.b, 16))
+        if (rc == 0 && put_text(w, &sha))
             rc = ds_fail_nomem(err);
     }
     if (rc == 0 && d->keys) {
@@ -125,7 +147,7 @@ static int row_marks(work *w, const dedup *d, ds_err *err)
                         ds_buf_u64(&w->key_ends, w->keys.len)))
             rc = ds_fail_nomem(err);
     }
-    return rc ? rc : ds_buf_putc(&w->nmarks, n) ? ds_fail_nomem(err) : 0;
+    return rc ? rc : ds_buf_u32(&w->nmarks, n) ? ds_fail_nomem(err) : 0;
 }
 
 static int marks_work(void *ctx, void *state, const ds_block *b, ds_err *err)
@@ -167,7 +189,8 @@ static int marks_done(void *ctx, void *state, const ds_block *b, ds_err *err)
         rc = ds_dupset_record(d->set, d->keys ? w->keys.data + from : NULL, (size_t)(to - from),
                               err);
         from = to;
-        for (uint8_t k = 0; rc == 0 && k < w->nmarks.data[row]; k++, mark += DS_DUP_MARK)
+        uint32_t n = ds_get_u32(w->nmarks.data + 4 * row);
+        for (; rc == 0 && n > 0; n--, mark += DS_DUP_MARK)
             rc = ds_dupset_mark(d->set, mark, err);
     }
     ds_progress_at(&d->progress, ds_instream_pos(d->in));
@@ -181,6 +204,7 @@ static void marks_fini(void *state)
     ds_hasher_free(w->hasher);
     free(w->views);
     free(w->values);
+    ds_buf_fini(&w->bands);
     ds_buf_fini(&w->marks);
     ds_buf_fini(&w->nmarks);
     ds_buf_fini(&w->keys);
@@ -254,8 +278,8 @@ static json_t *options_of(const dedup_opts *o)
                           o->near, "against", (int)o->against.n);
     if (j && o->near &&
         json_object_set_new(j, "minhash",
-                            json_pack("{s:i,s:i,s:i,s:I}", "bands", DS_MIN_BANDS, "rows",
-                                      DS_MIN_ROWS, "words", DS_MIN_WORDS, "seed",
+                            json_pack("{s:I,s:I,s:I,s:I}", "bands", (json_int_t)o->bands, "rows",
+                                      (json_int_t)o->rows, "words", (json_int_t)o->words, "seed",
                                       (json_int_t)o->seed))) {
         json_decref(j);
         return NULL;
@@ -291,11 +315,12 @@ static int dedup_all(dedup *d, char **operands, int n, ds_err *err)
     d->keys = o->mark || o->row.rejects;
     int rc = ds_wordfold_new(&d->fold, err);
     if (rc == 0)
+        rc = ds_minhash_init(&d->minhash, d->fold, (uint64_t)o->seed, (unsigned)o->bands,
+                             (unsigned)o->rows, (unsigned)o->words, err);
+    if (rc == 0)
         rc = ds_dupset_new(&d->set, (size_t)o->memory, d->keys, err);
-    if (rc == 0) {
-        ds_minhash_init(&d->minhash, d->fold, (uint64_t)o->seed);
+    if (rc == 0)
         rc = ds_twice_open(&in, operands, n, err);
-    }
     for (size_t i = 0; rc == 0 && i < o->against.n; i++) {
         char *path = strdup(o->against.v[i]);
         rc = path ? mark_stream(d, &path, 1, err) : ds_fail_nomem(err);
@@ -312,8 +337,47 @@ static int dedup_all(dedup *d, char **operands, int n, ds_err *err)
         rc = write_stream(d, in.paths, in.n, err);
     ds_twice_fini(&in);
     ds_dupset_free(d->set);
+    ds_minhash_fini(&d->minhash);
     ds_wordfold_free(d->fold);
     return rc;
+}
+
+/* Options that say nothing where they stand are errors: they would be taken for heeded. */
+static int check(const dedup_opts *o, ds_err *err)
+{
+    if ((o->bands || o->rows || o->words) && (o->parts || !o->near))
+        return ds_fail(err, DS_USAGE, "--bands, --rows and --words are of --near without --parts");
+    if (o->min_chars && !o->parts)
+        return ds_fail(err, DS_USAGE, "--min-chars is of --parts; dsprep filter has it for texts");
+    const int64_t bands = o->bands ? o->bands : DS_MIN_BANDS,
+                  rows = o->rows ? o->rows : DS_MIN_ROWS;
+    return bands * rows > DS_MIN_MOST
+               ? ds_fail(err, DS_USAGE, "--bands times --rows: %lld minima, but %d are the most",
+                         (long long)(bands * rows), DS_MIN_MOST)
+               : 0;
+}
+
+static int dedup_run(dedup_opts *o, char **operands, int n, ds_err *err)
+{
+    dedup d = {.o = o};
+    int rc = check(o, err);
+    if (rc)
+        return rc;
+    if (o->parts) {
+        const ds_cutopts c = {.row = &o->row,
+                              .against = &o->against,
+                              .column = o->column,
+                              .parts = o->parts,
+                              .memory = o->memory,
+                              .chars = o->min_chars,
+                              .near = o->near,
+                              .mark = o->mark};
+        return ds_cutparts_run(&c, operands, n, err);
+    }
+    o->bands = o->bands ? o->bands : DS_MIN_BANDS;
+    o->rows = o->rows ? o->rows : DS_MIN_ROWS;
+    o->words = o->words ? o->words : DS_MIN_WORDS;
+    return dedup_all(&d, operands, n, err);
 }
 
 static int run(int argc, char **argv)
@@ -321,11 +385,18 @@ static int run(int argc, char **argv)
     dedup_opts o = {.row = {.level = -1}, .column = "text", .memory = 512 << 20, .seed = 1};
     const ds_opt opts[] = {
         OPT_FLAG(0, "near", o.near, "find texts that are nearly the same, by MinHash"),
+        OPT_STR(0, "parts", o.parts, "HOW",
+                "cut what stood before out of the texts: line, paragraph, or words=N"),
+        OPT_INT(0, "min-chars", o.min_chars, "N", 0, INT64_MAX,
+                "leave shorter lines and paragraphs where they are"),
         OPT_STR('c', "column", o.column, "NAME", "the text that is compared; default text"),
         OPT_LIST(0, "against", o.against, "FILE",
                  "records that count as read before; may be given again"),
         OPT_FLAG(0, "mark", o.mark,
                  "drop nothing: add a column duplicate_of with the key of the first"),
+        OPT_INT(0, "bands", o.bands, "N", 1, DS_MIN_MOST, "of --near; default 14"),
+        OPT_INT(0, "rows", o.rows, "N", 1, DS_MIN_MOST, "minima of a band; default 8"),
+        OPT_INT(0, "words", o.words, "N", 1, 1000, "words of a run of --near; default 5"),
         OPT_INT(0, "seed", o.seed, "N", 0, INT64_MAX, "of the hash functions of --near; default 1"),
         OPT_SIZE_IN('m', "memory", o.memory, "SIZE", 1 << 20, INT64_C(1) << 40,
                     "for sorting; default 512M"),
@@ -339,9 +410,8 @@ static int run(int argc, char **argv)
     if (rc >= 0)
         return rc;
     ds_err err = {0};
-    dedup d = {.o = &o};
     ds_transform_begin(&o.row);
-    (void)dedup_all(&d, operands, n, &err);
+    (void)dedup_run(&o, operands, n, &err);
     ds_opt_list_fini(&o.against);
     return ds_transform_end(&ds_cmd_dedup, &o.row, &err, false);
 }

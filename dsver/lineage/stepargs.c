@@ -120,6 +120,17 @@ static int put_rules(const making *m, const ds_steprule *r, json_t *v)
     return rc;
 }
 
+static int put_minhash(const making *m, const json_t *v)
+{
+    static const char *const names[] = {"bands", "rows", "words", "seed"};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof names / sizeof *names; i++) {
+        const ds_steprule r = {names[i], RULE_TEXT, names[i]};
+        rc = put_value(m, &r, json_object_get(v, names[i]));
+    }
+    return rc;
+}
+
 static int put_parts(const making *m, const ds_steprule *r, const json_t *v)
 {
     ds_buf all = {0};
@@ -245,7 +256,7 @@ static int put_particular(const making *m, const ds_steprule *r, json_t *v)
     case RULE_PARTS:
         return put_parts(m, r, v);
     case RULE_MINHASH:
-        return put_value(m, r, json_object_get(v, "seed"));
+        return put_minhash(m, v);
     case RULE_AGAINST:
         return put_againsts(m, r, v);
     case RULE_COLUMNS:

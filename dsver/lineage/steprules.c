@@ -106,9 +106,14 @@ static const ds_steprule filter_rules[] = {
     {"where", RULE_EACH, "where"},         {0},
 };
 static const ds_steprule dedup_rules[] = {
-    {"column", RULE_TEXT, "column"},   {"mark", RULE_IF_SET, "mark"},
-    {"near", RULE_IF_SET, "near"},     {"against", RULE_AGAINST, "against"},
-    {"minhash", RULE_MINHASH, "seed"}, {0},
+    {"column", RULE_TEXT, "column"},
+    {"mark", RULE_IF_SET, "mark"},
+    {"near", RULE_IF_SET, "near"},
+    {"against", RULE_AGAINST, "against"},
+    {"minhash", RULE_MINHASH, NULL},
+    {"parts", RULE_TEXT, "parts"},
+    {"part_chars", RULE_NUMBER, "min-chars"},
+    {0},
 };
 static const ds_steprule split_rules[] = {
     {"by", RULE_TEXT, "by"},

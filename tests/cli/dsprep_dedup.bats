@@ -78,3 +78,79 @@ keys() { dsprep cat -c key "$@" | sed 's/.*"key":"\([^"]*\)".*/\1/' | tr -d '\n'
     [ -z "$(ls tmp)" ]
     exits 2 dsprep dedup -c nosuch s.dsr
 }
+
+pages() {
+    printf '%s\n' '{"id":"a","text":"Home | About\nThe valve was replaced.\n\nCopyright 2024 Acme"}' \
+        '{"id":"b","text":"Home | About\r\nBearing 7 runs hot.\r\n\r\n  Copyright 2024 Acme"}' \
+        '{"id":"c","text":"Home | About\nCopyright 2024 Acme\n"}' '{"id":"d","text":""}' \
+        '{"id":"e","text":"home about\nCopyright 2025 ACME!\nx\n\nx\nx"}' '{"id":"f","text":"\n"}' >p.jsonl
+    dsprep text -q --key-field id p.jsonl >p.dsr
+}
+
+# left OPTION...: keys and texts of what dedup leaves of p.dsr.
+left() { dsprep dedup -q "$@" p.dsr | dsprep cat | jq -r '.key + "=" + (.text | @json)' | tr '\n' ' '; }
+
+@test "dedup: lines and paragraphs that stood before are cut; nothing left is held, and all is counted" {
+    pages
+    local a='a="Home | About\nThe valve was replaced.\n\nCopyright 2024 Acme"' c='c="Home | About\nCopyright 2024 Acme\n"' e='e="home about\nCopyright 2025 ACME!'
+    exits 0 dsprep dedup --parts line --rejects r.dsr -o k.dsr p.dsr
+    has '6 input = 5 output + 1 held: 1 nothing_left' '6 of 13 parts stood before, 77 bytes, in 3 records'
+    [ "$(dsprep cat -c reason,note r.dsr)" = '{"key":"c","reason":"nothing_left","note":"2 parts, 33 bytes"}' ]
+    [ "$(dsprep cat -c text r.dsr | jq -r .text)" = "$(sed -n 3p p.jsonl | jq -r .text)" ]
+    dsprep check k.dsr
+    [ "$(left --parts line)" = "$a b=\"Bearing 7 runs hot.\" d=\"\" $e\nx\" f=\"\n\" " ]
+    [ "$(left --parts line --min-chars 2)" = "$a b=\"Bearing 7 runs hot.\" d=\"\" $e\nx\n\nx\nx\" f=\"\n\" " ]
+    [ "$(left --parts line --near)" = "$a b=\"Bearing 7 runs hot.\" d=\"\" e=\"x\" f=\"\n\" " ]
+    [ "$(left --parts paragraph)" = "$a b=\"Home | About\r\nBearing 7 runs hot.\" $c d=\"\" $e\nx\n\nx\nx\" f=\"\n\" " ]
+    [ "$(dsprep dedup -q --parts line --mark p.dsr | dsprep cat | jq -c '.duplicate_share * 100 | round' | tr '\n' ' ')" = '0 60 100 0 8 0 ' ]
+    head -n 1 p.jsonl | dsprep text -q --key-field id --format jsonl - >o.dsr
+    sed -n '2,$p' p.jsonl | dsprep text -q --key-field id --format jsonl - >n.dsr
+    [ "$(dsprep dedup -q --parts line --against o.dsr n.dsr | dsprep cat --no-key)" = "$(dsprep dedup -q --parts line p.dsr | dsprep cat --no-key | sed 1d)" ]
+    [ "$(dsprep dedup --json --parts line p.dsr 2>&1 >k.dsr | jq -c .cut)" = '{"parts":6,"of_parts":13,"bytes":77,"records":3}' ]
+}
+
+# nwords FROM N: N words that are no other's.
+nwords() { seq -f "w%.0f" -s ' ' "$1" $(($1 + $2 - 1)) | sed 'y/0123456789/abcdefghij/'; }
+
+@test "dedup: runs of words that stood before are cut, whatever stands around them" {
+    local run again
+    run=$(nwords 100 8) again=$(echo "${run^^}" | sed 's/ /, /g')
+    printf '{"id":"%s","text":"%s"}\n' a "$(nwords 200 9) $run $(nwords 300 9)" b "$(nwords 400 3) ($again). $(nwords 500 2)" \
+        c "$(nwords 100 7) $(nwords 600 2)" d "$run" e "ja ja ja ja ja ja ja ja ja ja ja ja ja ja ja ja ja ja ja ja" >p.jsonl
+    dsprep text -q --key-field id p.jsonl >p.dsr
+    [ "$(left --parts words=8)" = "a=\"$(nwords 200 9) $run $(nwords 300 9)\" b=\"$(nwords 400 3) ($(nwords 500 2)\" c=\"$(nwords 100 7) $(nwords 600 2)\" e=\"ja ja ja ja ja ja ja ja\" " ]
+    [ "$(left --parts words=9 | grep -c "b=\"$(nwords 400 3) ($again)")" -eq 1 ]
+    exits 2 dsprep dedup --parts words=4 p.dsr
+    has 'line, paragraph or words=N, with N from 5 to 100000'
+    exits 2 dsprep dedup --parts words=8 --min-chars 5 p.dsr
+    exits 2 dsprep dedup --parts line --bands 5 p.dsr
+    exits 2 dsprep dedup --min-chars 5 p.dsr
+    exits 2 dsprep dedup --near --bands 4096 --rows 5 p.dsr
+}
+
+@test "dedup: bands and rows decide which similarity is found" {
+    printf '{"id":"%s","text":"%s"}\n' a "$(nwords 100 60)" b "$(nwords 100 40) $(nwords 500 20)" c "$(nwords 900 60)" >p.jsonl
+    dsprep text -q --key-field id p.jsonl >p.dsr
+    [ "$(keys <(dsprep dedup -q --near p.dsr))" = abc ]
+    [ "$(keys <(dsprep dedup -q --near --bands 300 --rows 3 p.dsr))" = ac ]
+    [ "$(keys <(dsprep dedup -q --near --bands 3 --rows 3 --words 50 p.dsr))" = abc ]
+    dsprep dedup -q --near --bands 14 --rows 8 --words 5 p.dsr | cmp - <(dsprep dedup -q --near p.dsr)
+}
+
+@test "dedup: parts are the same for any threads and memory, from a pipe and from shards" {
+    mkdir d
+    { lines 3000; lines 4000 | sed 's/^line [0-9]* //'; lines 500; } | awk '{ printf "%s%s", $0, NR % 7 ? "\n" : "\n\n" }' >t.txt
+    dsprep text -q --split bytes=900 t.txt >s.dsr
+    dsprep text -q --split bytes=900 --shard-size 64K -o d t.txt
+    local how
+    for how in line paragraph words=6; do
+        dsprep dedup -q --parts $how -j 1 s.dsr >one.dsr
+        dsprep dedup -q --parts $how -j 8 -m 1M <s.dsr >eight.dsr
+        cmp one.dsr eight.dsr
+        dsprep check one.dsr
+        dsprep dedup -q --parts $how d | dsprep cat -c text | cmp - <(dsprep cat -c text one.dsr)
+    done
+    # Each line stays once, where it stood first.
+    tidy() { dsprep cat -c text "$@" | jq -r .text | sed 's/^ *//; s/ *$//' | grep -v '^$'; }
+    dsprep dedup -q --parts line s.dsr | tidy | cmp - <(tidy s.dsr | awk '!seen[$0]++')
+}

@@ -7,6 +7,7 @@
 #include "gramindex.h"
 #include "mapcol.h"
 #include "sortkey.h"
+#include "textparts.h"
 #include "textrules.h"
 #include "utf8.h"
 #include "zonefile.h"
@@ -141,6 +142,37 @@ static void rule_words(const char *p)
     require(ds_textrules_preset(&r, p, &err) == 0 || (err.code == DS_USAGE && err.msg[0]));
 }
 
+/* Parts lie in the text, one behind the other: lines and paragraphs do not overlap. */
+typedef struct seen {
+    size_t len, last, upto;
+    bool apart;
+} seen;
+
+static int see_part(void *ctx, const ds_textpart *part, ds_err *err)
+{
+    seen *s = ctx;
+    (void)err;
+    require(part->from < part->to && part->to <= s->len);
+    require(part->from >= (s->apart ? s->upto : s->last));
+    s->last = part->from;
+    s->upto = part->to;
+    return 0;
+}
+
+static void parts(const uint8_t *p, size_t len, bool near)
+{
+    static const char *const how[] = {"line", "paragraph", "words=5"};
+    ds_partwork w = {0};
+    ds_err err = {0};
+    for (size_t i = 0; i < sizeof how / sizeof *how; i++) {
+        ds_partrules r = {.words = near, .fold = fold};
+        seen s = {.len = len, .apart = i < 2};
+        require(ds_partrules_read(&r, how[i], &err) == 0);
+        require(ds_textparts(&r, &w, p, len, see_part, &s, &err) == 0);
+    }
+    ds_partwork_fini(&w);
+}
+
 /* A text, cut in the middle, in itself. */
 static void runs(const uint8_t *p, size_t len, unsigned how)
 {
@@ -213,6 +245,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         break;
     case 4:
         runs((const uint8_t *)s, len, data[1]);
+        parts((const uint8_t *)s, len, data[1] & 1);
         break;
     default:
         zones((const uint8_t *)s, len);

@@ -7,7 +7,7 @@
 #include "dsr_make.h"
 #include "minhash.h"
 
-enum { WORDS = 300, PAIRS = 400 };
+enum { WORDS = 300, PAIRS = 400, MOST_BANDS = 60 };
 
 typedef struct setting {
     ds_wordfold *fold;
@@ -15,21 +15,27 @@ typedef struct setting {
     ds_minwork w;
 } setting;
 
-static void begin(setting *s, uint64_t seed)
+static void begin_with(setting *s, uint64_t seed, unsigned bands, unsigned rows)
 {
     ds_err err = {0};
     *s = (setting){0};
     assert_int_equal(ds_wordfold_new(&s->fold, &err), 0);
-    ds_minhash_init(&s->m, s->fold, seed);
+    assert_int_equal(ds_minhash_init(&s->m, s->fold, seed, bands, rows, DS_MIN_WORDS, &err), 0);
+}
+
+static void begin(setting *s, uint64_t seed)
+{
+    begin_with(s, seed, DS_MIN_BANDS, DS_MIN_ROWS);
 }
 
 static void end(setting *s)
 {
     ds_minwork_fini(&s->w);
+    ds_minhash_fini(&s->m);
     ds_wordfold_free(s->fold);
 }
 
-static bool bands_of(setting *s, const void *p, size_t len, uint64_t bands[DS_MIN_BANDS])
+static bool bands_of(setting *s, const void *p, size_t len, uint64_t *bands)
 {
     ds_err err = {0};
     bool any;
@@ -37,10 +43,10 @@ static bool bands_of(setting *s, const void *p, size_t len, uint64_t bands[DS_MI
     return any;
 }
 
-static bool share(const uint64_t *a, const uint64_t *b)
+static bool share(const uint64_t *a, const uint64_t *b, unsigned n)
 {
     bool any = false;
-    for (unsigned i = 0; i < DS_MIN_BANDS; i++)
+    for (unsigned i = 0; i < n; i++)
         any = any || a[i] == b[i];
     return any;
 }
@@ -61,7 +67,7 @@ static double found(setting *s, unsigned same, uint64_t *state)
     unsigned n = 0;
     ds_buf a = {0}, b = {0};
     for (unsigned i = 0; i < PAIRS; i++) {
-        uint64_t x[DS_MIN_BANDS], y[DS_MIN_BANDS];
+        uint64_t x[MOST_BANDS], y[MOST_BANDS];
         ds_buf_reset(&a);
         ds_buf_reset(&b);
         random_words(&a, state, same);
@@ -70,29 +76,40 @@ static double found(setting *s, unsigned same, uint64_t *state)
         random_words(&b, state, WORDS - same);
         assert_true(bands_of(s, a.data, a.len, x));
         assert_true(bands_of(s, b.data, b.len, y));
-        n += share(x, y);
+        n += share(x, y, s->m.bands);
     }
     ds_buf_fini(&a);
     ds_buf_fini(&b);
     return (double)n / PAIRS;
 }
 
+/* Every `step`-th similarity. */
+static void check_recall(setting *s, unsigned step)
+{
+    uint64_t state = 5;
+    for (unsigned same = 0; same <= WORDS; same += step) {
+        const double shared = same >= DS_MIN_WORDS ? same - DS_MIN_WORDS + 1 : 0,
+                     all = WORDS - DS_MIN_WORDS + 1, j = shared / (2 * all - shared),
+                     p = 1 - pow(1 - pow(j, s->m.rows), s->m.bands),
+                     sigma = sqrt(p * (1 - p) / PAIRS);
+        const double f = found(s, same, &state); /* the seed is fixed: this passes or not, always */
+        assert_true(fabs(f - p) <= 4 * sigma + 0.003);
+    }
+}
+
 static void recall_is_what_theory_says(void **unused)
 {
     (void)unused;
+    static const unsigned other[][2] = {{3, 1}, {25, 10}, {MOST_BANDS, 2}};
     setting s;
-    uint64_t state = 5;
     begin(&s, 1);
-    for (unsigned same = 0; same <= WORDS; same += 20) {
-        const double shared = same >= DS_MIN_WORDS ? same - DS_MIN_WORDS + 1 : 0,
-                     all = WORDS - DS_MIN_WORDS + 1, j = shared / (2 * all - shared),
-                     p = 1 - pow(1 - pow(j, DS_MIN_ROWS), DS_MIN_BANDS),
-                     sigma = sqrt(p * (1 - p) / PAIRS);
-        const double f =
-            found(&s, same, &state); /* the seed is fixed: this passes or not, always */
-        assert_true(fabs(f - p) <= 4 * sigma + 0.003);
-    }
+    check_recall(&s, 20);
     end(&s);
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++) {
+        begin_with(&s, 1, other[i][0], other[i][1]);
+        check_recall(&s, 60);
+        end(&s);
+    }
 }
 
 static bool alike(setting *s, const char *a, const char *b)
@@ -154,7 +171,7 @@ static void known_answers(void **unused)
     end(&s);
     begin(&s, 2);
     assert_true(bands_of(&s, t, strlen(t), b));
-    assert_false(share(a, b));
+    assert_false(share(a, b, DS_MIN_BANDS));
     end(&s);
 }
 
