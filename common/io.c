@@ -292,6 +292,12 @@ bool ds_path_exists(const char *path)
     return lstat(path, &st) == 0;
 }
 
+bool ds_path_is_store(int at, const char *name)
+{
+    return strcmp(name, ".dsver") == 0 && faccessat(at, ".dsver/config", F_OK, 0) == 0 &&
+           faccessat(at, ".dsver/catalog.git", F_OK, 0) == 0;
+}
+
 /* ---- files that appear whole ------------------------------ */
 
 int ds_random(void *out, size_t n, ds_err *err)
@@ -338,22 +344,47 @@ int ds_open_unique(int *fd, char **path, const char *before, const char *after, 
     return rc;
 }
 
-int ds_atomic_open(ds_atomic *a, const char *path, mode_t mode, ds_err *err)
+/* Whether a file can take the place of what is at path: told before there is work to lose. */
+static int refuse_place(const char *path, ds_err *err)
 {
     struct stat st;
+    if (strcmp(path, "-") == 0)
+        return ds_fail(
+            err, DS_USAGE,
+            "-: a file is wanted here, not standard output (./- is a file of that name)");
+    if (stat(path, &st) != 0 || S_ISREG(st.st_mode))
+        return 0;
+    if (S_ISDIR(st.st_mode))
+        return ds_fail_errno(err, EISDIR, "%s", path);
+    return ds_fail(err, DS_FAIL, "%s: a device or a pipe, which a file would take the place of",
+                   path);
+}
+
+/* The failure to make a temporary, as one of the file that was asked for. */
+static int name_the_file(const char *path, const ds_err *why, ds_err *err)
+{
+    const char *reason = strstr(why->msg, ": create: ");
+    return ds_fail(err, why->code, "%s: %s", path, reason ? reason + 2 : why->msg);
+}
+
+int ds_atomic_open(ds_atomic *a, const char *path, mode_t mode, ds_err *err)
+{
+    ds_err why = {0};
     *a = (ds_atomic){.fd = -1};
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
-        return ds_fail(err, DS_FAIL, "%s: a device or a pipe, which a file would take the place of",
-                       path);
+    int rc = refuse_place(path, err);
+    if (rc)
+        return rc;
     char *before = NULL;
     if (!(a->path = strdup(path)) || asprintf(&before, "%s.tmp-", path) < 0) {
         ds_atomic_abort(a);
         return ds_fail_nomem(err);
     }
-    int rc = ds_open_unique(&a->fd, &a->tmp, before, "", O_WRONLY, mode, err);
+    rc = ds_open_unique(&a->fd, &a->tmp, before, "", O_WRONLY, mode, &why);
     free(before);
-    if (rc)
+    if (rc) {
+        name_the_file(path, &why, err);
         ds_atomic_abort(a);
+    }
     return rc;
 }
 

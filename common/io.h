@@ -53,6 +53,9 @@ int ds_read_file(ds_buf *out, const char *path, size_t max,
                  ds_err *err);                /* whole small file; larger than max fails */
 int ds_mkdirs(const char *path, ds_err *err); /* mkdir -p */
 bool ds_path_exists(const char *path);
+/* Whether `name` in the open folder `at` is a store of dsver: what was made of the files beside it,
+ * and grows with each version of them. */
+bool ds_path_is_store(int at, const char *name);
 /* "DIR/NAME"; DS_FAIL where that is longer than any path. */
 #define DS_PATH 4096
 size_t ds_path_len(const char *path); /* without the slashes at its end; "/" is 1 long */

@@ -287,14 +287,14 @@ void ds_opt_list_fini(ds_opt_list *l)
     *l = (ds_opt_list){0};
 }
 
-static bool asks_json(const ds_opt *opts, int argc, char **argv)
+/* The option --json, if it is given. */
+static const ds_opt *asks_json(const ds_opt *opts, int argc, char **argv)
 {
-    if (!find_long(opts, "json", 4))
-        return false;
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+    const ds_opt *json = find_long(opts, "json", 4);
+    for (int i = 1; json && i < argc && strcmp(argv[i], "--") != 0; i++)
         if (strcmp(argv[i], "--json") == 0)
-            return true;
-    return false;
+            return json;
+    return NULL;
 }
 
 int ds_opt_begin(const ds_command *cmd, const ds_opt *opts, int argc, char **argv, char ***operands,
@@ -308,7 +308,7 @@ int ds_opt_begin(const ds_command *cmd, const ds_opt *opts, int argc, char **arg
         ds_help_usage(stderr, cmd);
         return 2;
     }
-    bool json = asks_json(opts, argc, argv);
+    const ds_opt *json = asks_json(opts, argc, argv);
     int rc = ds_opt_parse(cmd, opts, argc, argv, operands, n, &err);
     if (rc == 0)
         return -1;
@@ -317,10 +317,28 @@ int ds_opt_begin(const ds_command *cmd, const ds_opt *opts, int argc, char **arg
             ds_opt_list_fini(o->var);
     if (rc > 0)
         return 0;
+    if (json && json->aside)
+        return ds_command_end_aside(&err);
     rc = ds_command_end(cmd, &err, json);
     if (err.code == DS_USAGE)
         fprintf(stderr, "'%s %s -h' tells more.\n", cmd->prog, cmd->name);
     return rc;
+}
+
+static void json_line(FILE *to, const ds_err *err)
+{
+    ds_buf b = {0};
+    const int rc = ds_json_text(&b, err->msg);
+    fprintf(to, "{\"type\":\"exit\",\"code\":%d,\"error\":%.*s}\n", ds_exit_code(err->code),
+            rc ? 15 : (int)b.len, rc ? "\"out of memory\"" : (const char *)b.data);
+    ds_buf_fini(&b);
+}
+
+int ds_command_end_aside(const ds_err *err)
+{
+    if (err->code)
+        json_line(stderr, err);
+    return err->code ? ds_exit_code(err->code) : 0;
 }
 
 int ds_command_end(const ds_command *cmd, const ds_err *err, bool json)
@@ -328,13 +346,8 @@ int ds_command_end(const ds_command *cmd, const ds_err *err, bool json)
     if (!err || !err->code)
         return 0;
     int status = ds_exit_code(err->code);
-    if (json) {
-        ds_buf b = {0};
-        int rc = ds_json_text(&b, err->msg);
-        printf("{\"type\":\"exit\",\"code\":%d,\"error\":%.*s}\n", status, rc ? 15 : (int)b.len,
-               rc ? "\"out of memory\"" : (const char *)b.data);
-        ds_buf_fini(&b);
-    }
+    if (json)
+        json_line(stdout, err);
     int level = ds_log_level;
     ds_log_level = 1; /* an error is said even under -q */
     ds_warn("%s: %s", cmd->name, err->msg);

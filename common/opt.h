@@ -41,6 +41,7 @@ typedef struct ds_opt {
     int64_t min, max; /* INT, SIZE, TIME: both 0 = no limit */
     const char *const *choices;
     bool negatable; /* FLAG: --no-NAME exists */
+    bool aside;     /* FLAG json: of standard error, as standard output is for records */
 } ds_opt;
 
 typedef struct ds_command {
@@ -65,6 +66,10 @@ typedef struct ds_command {
     {                                                                                              \
         .letter = l, .name = n, .type = DS_OPT_FLAG, .var = OPT_AT(bool, v), .help = h,            \
         .negatable = true                                                                          \
+    }
+#define OPT_JSON_ASIDE(v, h) /* --json of a command that writes records */                         \
+    {                                                                                              \
+        .name = "json", .type = DS_OPT_FLAG, .var = OPT_AT(bool, v), .help = h, .aside = true      \
     }
 #define OPT_VALUE(l, n, k, t, v, a, h)                                                             \
     {                                                                                              \
@@ -122,5 +127,7 @@ int ds_program_single(const ds_command *cmd, int argc, char **argv);
 /* Ends a command: prints "prog name: message" when err is set (as a JSON line
  * {"type":"exit","code":N,"error":...} on stdout too when json), and returns the exit status. */
 int ds_command_end(const ds_command *cmd, const ds_err *err, bool json);
+/* The same where standard output is for records: that JSON line alone, on standard error. */
+int ds_command_end_aside(const ds_err *err);
 
 #endif

@@ -227,9 +227,13 @@ void ds_help_program(FILE *f, const char *prog, const char *summary,
         fputc('\n', f);
     }
     fprintf(f, "Usage: %s COMMAND [OPTION...] [OPERAND...]\n\nCommands:\n", prog);
+    int longest = 11;
+    for (size_t i = 0; commands[i]; i++)
+        longest =
+            (int)strlen(commands[i]->name) > longest ? (int)strlen(commands[i]->name) : longest;
     for (size_t i = 0; commands[i]; i++) {
-        at = (size_t)fprintf(f, "  %-11s ", commands[i]->name);
-        wrap(f, commands[i]->summary, at, 14);
+        at = (size_t)fprintf(f, "  %-*s ", longest, commands[i]->name);
+        wrap(f, commands[i]->summary, at, at);
         fputc('\n', f);
     }
     fprintf(f,

@@ -313,7 +313,7 @@ static int next_below(ds_treewalk *w, ds_treeentry *e, ds_err *err)
             w->special++;
             continue;
         }
-        if (ds_walk_is_store(l->fd, last)) {
+        if (ds_path_is_store(l->fd, last)) {
             w->stores++;
             continue;
         }

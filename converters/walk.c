@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "buf.h"
+#include "io.h"
 #include "utf8.h"
 
 typedef struct wname {
@@ -104,12 +105,6 @@ static unsigned char type_of(DIR *dir, const struct dirent *d)
                                  : DT_FIFO;
 }
 
-bool ds_walk_is_store(int at, const char *name)
-{
-    return strcmp(name, ".dsver") == 0 && faccessat(at, ".dsver/config", F_OK, 0) == 0 &&
-           faccessat(at, ".dsver/catalog.git", F_OK, 0) == 0;
-}
-
 /* Reads and sorts the names of a level. 1 = the system would not read it: errno says why. */
 static int level_fill(ds_walk *w, level *l, ds_err *err)
 {
@@ -125,7 +120,7 @@ static int level_fill(ds_walk *w, level *l, ds_err *err)
             w->links++;
         } else if (type != DT_REG && type != DT_DIR) {
             w->special++;
-        } else if (type == DT_DIR && ds_walk_is_store(dirfd(l->dir), d->d_name)) {
+        } else if (type == DT_DIR && ds_path_is_store(dirfd(l->dir), d->d_name)) {
             w->stores++;
         } else {
             int rc = level_add(l, d->d_name, type == DT_DIR, err);

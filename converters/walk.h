@@ -39,8 +39,4 @@ int ds_walk_next(ds_walk *w, ds_walk_entry *e, ds_err *err);
 void ds_walk_left_out(const ds_walk *w, uint64_t *links, uint64_t *special, uint64_t *stores);
 void ds_walk_free(ds_walk *w);
 
-/* Whether `name` in the open folder `at` is a store of dsver: what was made of the files beside it,
- * and grows with each version of them. */
-bool ds_walk_is_store(int at, const char *name);
-
 #endif

@@ -76,8 +76,9 @@ static void say(const args *a, const ds_exported *e)
     const ds_fmtloss *l = &e->loss;
     if (ds_log_level < 1)
         return;
-    fprintf(stderr, "dsprep export: %" PRIu64 " records in %" PRIu64 " files, %" PRIu64 " bytes\n",
-            e->records, e->written.files, e->written.bytes);
+    fprintf(
+        stderr, "dsprep export: %" PRIu64 " record%s in %" PRIu64 " file%s, %" PRIu64 " bytes\n",
+        e->records, ds_s(e->records), e->written.files, ds_s(e->written.files), e->written.bytes);
     for (size_t i = 0; i < l->n; i++) {
         if (l->v[i].counted && !l->v[i].count)
             continue;

@@ -233,6 +233,19 @@ static const ds_rowops redact_ops = {
 
 /* ---- options ---- */
 
+static int no_kind(const char *word, size_t n, unsigned k, ds_err *err)
+{
+    char all[512];
+    size_t len = 0;
+    if (k == DS_PII_NAME)
+        return ds_fail(err, DS_USAGE, "--kinds: name needs --names FILE, the names to find");
+    for (unsigned i = 0; i < DS_NPII && len < sizeof all; i++)
+        len +=
+            (size_t)snprintf(all + len, sizeof all - len, "%s%s", i ? ", " : "", ds_pii_names[i]);
+    return ds_fail(err, DS_USAGE, "--kinds: '%.*s' is none of %s", (int)(n > 40 ? 40 : n), word,
+                   all);
+}
+
 static int read_kinds(redact *d, const redact_opts *o, ds_err *err)
 {
     d->r.kinds = o->all_ips ? DS_PII_ALL_IPS : 0;
@@ -247,8 +260,7 @@ static int read_kinds(redact *d, const redact_opts *o, ds_err *err)
                !(strlen(ds_pii_names[k]) == n && strncmp(ds_pii_names[k], p, n) == 0))
             k++;
         if (k == DS_NPII || (k == DS_PII_NAME && !o->names))
-            return ds_fail(err, DS_USAGE, "--kinds: '%.*s' is no kind%s", (int)(n > 40 ? 40 : n), p,
-                           k == DS_PII_NAME ? " without --names" : "");
+            return no_kind(p, n, k, err);
         d->r.kinds |= 1u << k;
         p += n + (p[n] == ',');
     }

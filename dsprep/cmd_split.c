@@ -176,7 +176,9 @@ static int read_parts(split *s, const char *text, ds_err *err)
 
 static int make_paths(split *s, const char *dir, ds_err *err)
 {
-    int rc = ds_mkdirs(dir, err);
+    int rc = strcmp(dir, "-") == 0
+                 ? ds_fail(err, DS_USAGE, "--dir -: a folder is wanted (./- is one of that name)")
+                 : ds_mkdirs(dir, err);
     for (size_t i = 0; rc == 0 && i < s->n; i++)
         if (asprintf(&s->path[i], "%s/%s.dsr", dir, s->name[i]) < 0) {
             s->path[i] = NULL;

@@ -18,16 +18,9 @@ void ds_transform_begin(const ds_rowopts *o)
 
 int ds_transform_end(const ds_command *cmd, const ds_rowopts *o, const ds_err *err, bool partial)
 {
-    ds_buf b = {0};
     if (err->code == 0)
         return partial ? ds_exit_code(DS_PARTIAL) : 0;
-    if (!o->json)
-        return ds_command_end(cmd, err, false);
-    const int rc = ds_json_str(&b, err->msg, strlen(err->msg));
-    fprintf(stderr, "{\"type\":\"exit\",\"code\":%d,\"error\":%.*s}\n", ds_exit_code(err->code),
-            rc ? 15 : (int)b.len, rc ? "\"out of memory\"" : (const char *)b.data);
-    ds_buf_fini(&b);
-    return ds_exit_code(err->code);
+    return o->json ? ds_command_end_aside(err) : ds_command_end(cmd, err, false);
 }
 
 static json_t *accounts(const ds_rowresult *r, const ds_rowplan *p, const json_t *more)

@@ -15,7 +15,7 @@
 /* ---- who reads raw inputs ---- */
 
 #define DSPREP_JSON(v)                                                                             \
-    OPT_FLAG(0, "json", v, "what is said on standard error as JSON lines, an error too")
+    OPT_JSON_ASIDE(v, "what is said on standard error as JSON lines, an error too")
 #define DSPREP_BAD_INPUT(what, file)                                                               \
     OPT_CHOICE(0, "on-error", what, "WHAT", ds_onerror_names, "what to do with bad input"),        \
         OPT_STR(0, "quarantine", file, "FILE",                                                     \
@@ -45,7 +45,7 @@
 #define DSPREP_LEVEL(v)                                                                            \
     OPT_INT('z', "level", v, "N", 0, 19, "zstd level, 0 = none; default 0 to a pipe, 3 to a file")
 #define DSPREP_SUMMARY(json, quiet)                                                                \
-    OPT_FLAG(0, "json", json, "the summary as a line of JSON on standard error, an error too"),    \
+    OPT_JSON_ASIDE(json, "the summary as a line of JSON on standard error, an error too"),         \
         OPT_FLAG('q', "quiet", quiet, "no summary on standard error")
 
 #endif

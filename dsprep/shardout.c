@@ -108,7 +108,11 @@ int ds_shardout_open(ds_shardout **out, const ds_shardopts *o, const ds_schema *
         s->o.level = o->dir ? 3 : 0;
     int rc = 0;
     if (o->dir) {
-        rc = ds_mkdirs(o->dir, err);
+        rc =
+            strcmp(o->dir, "-") == 0
+                ? ds_fail(err, DS_USAGE,
+                          "-o -: a folder is wanted; without -o the stream goes to standard output")
+                : ds_mkdirs(o->dir, err);
         if (rc == 0)
             rc = refuse_used(o->dir, err);
         if (rc == 0)

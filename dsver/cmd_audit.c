@@ -1,10 +1,13 @@
 /* cmd_audit.c - dsver audit. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "audit.h"
 #include "cmd_verb.h"
-#include "sig.h"
+#include "io.h"
 #include "plural.h"
+#include "sig.h"
+#include "strlist.h"
 
 static int run(int argc, char **argv);
 
@@ -19,18 +22,15 @@ const ds_command ds_ver_audit = {
     .example = "dsver audit run/step-000300",
     .description =
         "Recomputes what lineage.json of a checkpoint claims: the digest of its files, the "
-        "tokenizer, each "
-        "dataset's root and number of records, the chain of the ledger, and from the lengths in "
-        "the store "
-        "the order and packing of every row, its targets under the loss mask, and what the last "
-        "steps consumed (--json prints that too). Where the store knows the run, lineage.json is "
-        "to be "
-        "the one that was registered with it: what nothing else can be held against, such as what "
-        "computed it, is held against that. A line for each check begins with ok, FAILED or "
-        "unchecked.\n\n"
-        "A dataset that was a file is checked when --data gives it. The exit status is 0 when all "
-        "is "
-        "good, 1 when something is not or could not be checked, 12 when a file is damaged.",
+        "tokenizer, each dataset's root and number of records, the chain of the ledger, and "
+        "from the lengths in the store the order and packing of every row, its targets under "
+        "the loss mask, and what the last steps consumed (--json prints that too). Where the "
+        "store knows the run, lineage.json must be the one that was registered with it: this "
+        "vouches for what nothing else can be compared with, such as which program and machine "
+        "computed the run. A line for each check begins with ok, FAILED or unchecked.\n\n"
+        "A dataset that was a file is checked when --data gives it. The exit status is 0 when "
+        "all is good, 1 when something is not or could not be checked, 12 when a file is "
+        "damaged.",
     .run = run,
 };
 
@@ -105,6 +105,21 @@ static int audit(const char *dir, const char *store, ds_audit_opts *o, bool json
     return rc;
 }
 
+/* A run's folder in place of a checkpoint: the error gets the name of its last one. */
+static void tell_meant(const char *dir, ds_err *err)
+{
+    ds_strlist names = {0};
+    const char *last = NULL;
+
+    (void)ds_strlist_folder_if_there(&names, dir, NULL);
+    for (size_t i = 0; i < names.n; i++)
+        if (strncmp(names.v[i], "step-", 5) == 0)
+            last = names.v[i]; /* they are sorted */
+    if (last)
+        ds_err_prefix(err, "%s is the folder of a run, a checkpoint is %s/%s", dir, dir, last);
+    ds_strlist_fini(&names);
+}
+
 static int run(int argc, char **argv)
 {
     bool json = false;
@@ -127,7 +142,9 @@ static int run(int argc, char **argv)
     o.files = files.v;
     o.nfiles = files.n;
     ds_sig_setup();
-    audit(operands[0], store, &o, json, &err);
+    operands[0][ds_path_len(operands[0])] = '\0';
+    if (audit(operands[0], store, &o, json, &err) == DS_IO)
+        tell_meant(operands[0], &err);
     ds_opt_list_fini(&files);
     status = ds_command_end(&ds_ver_audit, &err, json);
     ds_sig_reraise();

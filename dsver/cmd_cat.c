@@ -99,7 +99,7 @@ static int run(int argc, char **argv)
     const ds_opt opts[] = {
         OPT_STR('o', "output", c.output, "FILE",
                 "write a file with a block index, whole or not at all"),
-        OPT_INT(0, "level", c.level, "N", 0, 19, "compress pieces with zstd (default: 0, not)"),
+        OPT_INT('z', "level", c.level, "N", 0, 19, "compress pieces with zstd (default: 0, not)"),
         VERB_THREADS(c.threads),
         VERB_STORE(c.store),
         OPT_END,

@@ -93,7 +93,7 @@ static int run(int argc, char **argv)
     const ds_opt opts[] = {
         OPT_CHOICE(0, "format", form, "FORM", forms,
                    "dsr, jsonl or files (default: files where the records are files, else dsr)"),
-        OPT_INT(0, "level", level, "N", 0, 19, "compress DSR with zstd (default: 0, not)"),
+        OPT_INT('z', "level", level, "N", 0, 19, "compress DSR with zstd (default: 0, not)"),
         OPT_LIST(0, "only", only, "PATTERN", "files: restore these alone; may be given again"),
         OPT_FLAG(0, "setuid", setuid, "files: restore set-user-id and set-group-id bits too"),
         OPT_SWITCH(0, "sync", sync, "end when everything is on disk (the default)"),

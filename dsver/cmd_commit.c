@@ -11,6 +11,7 @@
 #include "revision.h"
 #include "sig.h"
 #include "plural.h"
+#include "term.h"
 
 static int run(int argc, char **argv);
 
@@ -25,34 +26,37 @@ const ds_command ds_ver_commit = {
                "dsprep logs --follow --resume-from ops app.log | \\\n"
                "    dsver commit --append --gapless --every 60s ops",
     .description =
-        "Reads a DSR stream from FILE or standard input, checks every record, stores "
-        "what the store does not have yet, and "
-        "moves the dataset's branch to the new version. A dataset that is not there yet "
-        "is made; without DATASET it is "
-        "the configured one (dsver config dsver.dataset NAME), or the only one.\n\n"
-        "A stream that is broken off, damaged or aborted by its producer changes "
-        "nothing. Neither does one that holds the same "
-        "records from the same places as the newest version: the command says so and "
-        "succeeds. Records with explicit "
-        "keys must have different ones.\n\n"
-        "A version is the whole dataset: of two who commit at once, the later one's stands, on top "
-        "of the other. --parent REV refuses (exit 11) unless the branch is still at REV, the "
-        "version that the stream was made from, so that nobody's work is undone unseen.\n\n"
-        "With --append the stream's records follow those "
-        "of the newest version, and only what is new is read and stored: the root is "
-        "that of one stream of all of them, counts of held and failed records add up.\n\n"
-        "A producer that does not end (dsprep logs --follow) writes streams that follow "
-        "each other, each whole. --every gathers them and makes a version when so much "
-        "time has passed since the first record of the next one, --every-records and "
-        "--every-bytes when a stream reaches that; every version goes on the one before, "
-        "the first only with --append on what was there. What was gathered when the "
-        "process is killed is lost, and nothing else. A first signal is left to the "
-        "producer, whose last stream becomes the last version; a second one ends the "
-        "command at once.\n\n"
-        "--gapless refuses a stream that does not go on where the newest version ends: of every "
-        "source that both know, the first that the stream tells of must be the last that the "
-        "version has, as dsprep logs --resume-from sees to. So no line is lost or there twice, "
-        "even where an older commit still was at work when the logs were opened.",
+        "Reads a DSR stream from FILE or standard input, checks every record, stores what the "
+        "store does not have yet, and moves the dataset's branch to the new version. A dataset "
+        "that does not exist yet is created; without DATASET it is the configured one (dsver "
+        "config dsver.dataset NAME), or the only one.\n\n"
+        "A stream that is cut short, damaged or aborted by its producer changes nothing. "
+        "Neither does one that holds the same records from the same places as the newest "
+        "version: the command says so and succeeds. Explicit keys must be unique. A stream "
+        "without any record becomes a version without any, with a warning.\n\n"
+        "A version is the whole dataset: of two who commit at once, the later one's stands, on "
+        "top of the other. --parent REV refuses (exit 11) unless the branch is still at REV, "
+        "the version that the stream was made from, so that nobody's work is undone "
+        "unnoticed.\n\n"
+        "The last line tells what the commit cost: the bytes read, the bytes stored (catalog "
+        "included), and in parentheses how many times smaller that is than all records of the "
+        "version, uncompressed. Below 1 means that the bookkeeping of a small version is "
+        "larger than its records.\n\n"
+        "With --append the stream's records follow those of the newest version, and only what "
+        "is new is read and stored: the root is that of one stream of all of them, and counts "
+        "of held and failed records are added up.\n\n"
+        "A producer that does not end (dsprep logs --follow) writes one whole stream after "
+        "another. --every gathers them and makes a version once that much time has passed "
+        "since the first record gathered; --every-records and --every-bytes make one when the "
+        "gathered streams reach that size. Every version continues the one before; the first "
+        "continues what was there only with --append. If the process is killed, only what it "
+        "had gathered is lost. A first signal is left to the producer, whose last stream "
+        "becomes the last version; a second one ends the command at once.\n\n"
+        "--gapless refuses a stream that does not go on where the newest version ends: for "
+        "every source that both know, the stream must begin with the last record that the "
+        "version has of it, which is how dsprep logs --resume-from writes it. So no line is "
+        "lost or stored twice, even if an older commit was still at work when the logs were "
+        "opened.",
     .run = run,
 };
 
@@ -110,6 +114,9 @@ static void say(const commit *c, const ds_published *p)
            m->records, ds_s(m->records), m->blocks, ds_s(m->blocks), m->sources, ds_s(m->sources),
            p->objs.pieces_new, ds_s(p->objs.pieces_new), p->objs.pieces_shared, read, stored,
            cost ? (double)m->bytes / (double)cost : 0.0);
+    if (!m->records)
+        ds_warn("commit: the stream holds no record, and so this version of '%s' has none",
+                c->dataset);
     if (p->pass.erased)
         printf("records of %" PRIu64 " block%s were erased before (dsver forget): they stay so\n",
                p->pass.erased, ds_s(p->pass.erased));

@@ -13,7 +13,9 @@ const ds_command ds_ver_init = {
     .summary = "make a store",
     .operands = "[DIR]",
     .max_operands = 1,
-    .example = "dsver init",
+    .example = "dsver init\n"
+               "dsprep text corpus/ | dsver commit -m 'first' docs\n"
+               "dsver log docs",
     .description = "Makes DIR/.dsver (default: here): packs for the data, a bare git repository "
                    "for the history, an index that can "
                    "always be rebuilt. Commands find it from any folder below, or by --store, or "

@@ -27,14 +27,14 @@ const ds_command ds_ver_prefetch = {
                "dsver prefetch docs@v3 --from-key log-0300 --to-key log-0399",
     .description =
         "In a store that dsver clone --lazy made, pieces come when something reads them. This "
-        "brings those of a version now, so that work can go on without the remote: of all of it, "
-        "or of the blocks that lie in some shards and hold some keys, and of these all columns or "
-        "some. What is here already is not brought again. Every piece is checked as it comes.\n\n"
-        "Keys are compared byte by byte. To find those that are asked for, the columns that keys "
-        "are made of are read, and so fetched, first. A block comes with all of its records. "
-        "Shards are what the catalog lists block by block, about 64 MiB each, numbered from 0: "
-        "dsver sql \"select * from shards\" tells where they begin.\n\n"
-        "Who reads a lazy store in order waits little also without it: what follows is fetched "
+        "brings those of a version now, so that work can go on without the remote: the whole "
+        "version, or the blocks of some shards or some keys, with all their columns or some. "
+        "What is here already is not fetched again. Every piece is checked on arrival.\n\n"
+        "Keys are compared byte by byte. To find them, the columns that keys are made of are "
+        "fetched first. A block comes with all of its records. Shards are what the catalog "
+        "lists block by block, about 64 MiB each, numbered from 0: dsver sql \"select * from "
+        "shards\" tells where they begin.\n\n"
+        "Reading a lazy store in order is fast without it, too: what comes next is fetched "
         "while the reader works. See dsver log -h for REV.",
     .run = run,
 };
@@ -134,7 +134,7 @@ static int run(int argc, char **argv)
         OPT_STR(0, "from-key", f.part.from_key, "KEY", "only blocks with keys from this one on"),
         OPT_STR(0, "to-key", f.part.to_key, "KEY", "only blocks with keys up to this one"),
         OPT_STR(0, "shard", f.shards, "N[..M]", "only blocks in this shard, or in these"),
-        OPT_LIST(0, "column", f.columns, "NAME", "only this column; may be given again"),
+        OPT_LIST('c', "column", f.columns, "NAME", "only this column; may be given again"),
         VERB_QUIET(f.quiet),
         VERB_STORE(f.store),
         VERB_JSON(f.json),

@@ -154,6 +154,8 @@ static int answer(ds_sqlview *v, const char *sql, enum form form, ds_err *err)
     say s = {.form = form};
     sqlite3_stmt *st = NULL;
     int rc = ds_sqlview_prepare(&st, v, sql, err);
+    if (rc == DS_USAGE && !strchr(sql, ' ')) /* no statement is so short: the operand is another */
+        ds_err_prefix(err, "the last operand, '%s', is to be the SQL", sql);
     if (!rc && form != AS_JSON && line(&s, st, true))
         rc = ds_fail_nomem(err);
     while (!rc && (rc = ds_sqlview_step(v, st, err)) > 0)

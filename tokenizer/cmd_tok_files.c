@@ -176,18 +176,20 @@ static int read_folder(tok_reader *r, int fd, const char *path, int depth, ds_er
     ds_buf b = {0};
     ds_err why = {0};
     int rc = ds_strlist_folder_at(&names, fd, path, &why);
-    close(fd);
     if (rc != 0)
         rc = skip_file(r, &why, err);
     for (size_t i = 0; i < names.n && rc == 0; i++) {
         const char *full = NULL;
         size_t len = strlen(path);
+        if (ds_path_is_store(fd, names.v[i])) /* its packs are no texts, its catalog none of ours */
+            continue;
         ds_buf_reset(&b);
         if (ds_buf_printf(&b, "%s%s%s", path, len > 0 && path[len - 1] == '/' ? "" : "/",
                           names.v[i]) == 0)
             full = ds_buf_cstr(&b);
         rc = full != NULL ? read_path(r, full, false, depth + 1, err) : ds_fail_nomem(err);
     }
+    close(fd);
     ds_strlist_fini(&names);
     ds_buf_fini(&b);
     return rc;

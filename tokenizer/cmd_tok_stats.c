@@ -230,10 +230,11 @@ const ds_command dstok_stats = {
                "dstok stats -t tokenizer.json --json notes.txt | jq '.scripts[] | "
                "[.script, .tokens / .chars]'",
     .description =
-        "Tells tokens for each byte and character, by script; how many tokens are unknown, or mere "
-        "parts of characters; which tokens are the longest and the most frequent, and how many of "
-        "the vocabulary occur at all. A token belongs to the script of its first letter. Folders "
-        "are read with all files below, of record streams (DSR) a column of text. Tokens that are "
-        "put around a text are not counted.",
+        "Tells tokens for each byte and character, by script; how many tokens are unknown, or "
+        "mere parts of characters; which tokens are the longest and the most frequent, and how "
+        "many of the vocabulary occur at all. A token belongs to the script of its first "
+        "letter. Folders are read with all files below, except a store of dsver (.dsver); from "
+        "record streams (DSR) a column of text is taken. Tokens that are put around a text are "
+        "not counted.",
     .run = run,
 };

@@ -7,6 +7,7 @@
 #include "cmd_tok.h"
 #include "cmd_tok_files.h"
 #include "io.h"
+#include "plural.h"
 #include "pool.h"
 #include "sig.h"
 #include "term.h"
@@ -193,8 +194,9 @@ static void say_result(const train_opts *o, const tok_reader *r, const ds_words 
                ",\"words\":%" PRIu64 ",\"distinct_words\":%" PRIu64 "}\n",
                tokens, r->files, r->skipped, r->bytes, ds_words_total(w), ds_words_distinct(w));
     else
-        ds_warn("%u tokens from %" PRIu64 " bytes in %" PRIu64 " files, %" PRIu64 " distinct words",
-                tokens, r->bytes, r->files, ds_words_distinct(w));
+        ds_warn("%u tokens from %" PRIu64 " bytes in %" PRIu64 " file%s, %" PRIu64
+                " distinct words",
+                tokens, r->bytes, r->files, ds_s(r->files), ds_words_distinct(w));
 }
 
 /* Before the part of the work that --memory does not bound. */
@@ -205,6 +207,15 @@ static void warn_need(const train_opts *o, const ds_words *w)
         ds_warn("merging takes about %" PRIu64 " MiB for %" PRIu64
                 " distinct words, which --memory does not bound",
                 (need + mib - 1) / mib, ds_words_distinct(w));
+}
+
+/* Before the work: whether the file can be made. Nothing stays of this. */
+static int try_output(const char *path, ds_err *err)
+{
+    ds_atomic a = {0};
+    const int rc = ds_atomic_open(&a, path, 0666, err);
+    ds_atomic_abort(&a);
+    return rc;
 }
 
 static int train(const train_opts *o, char **operands, int n, ds_err *err)
@@ -226,6 +237,8 @@ static int train(const train_opts *o, char **operands, int n, ds_err *err)
             ds_fail(err, DS_USAGE, "--vocab-size is at least 256 bytes and the special tokens: %zu",
                     256 + opts.n_special);
     const int threads = o->threads > 0 ? (int)o->threads : ds_cpu_count();
+    if (rc == 0)
+        rc = try_output(o->output, err);
     if (rc == 0)
         rc = counters_init(&t.counters, threads, (size_t)o->memory, err);
     if (rc == 0)
@@ -307,21 +320,18 @@ const ds_command dstok_train = {
         "logs.json -",
     .description =
         "Learns a byte-level BPE tokenizer and writes it as a tokenizer.json that the "
-        "reference library loads "
-        "with the same ids. Folders are read with all files below, of record streams "
-        "(DSR) the texts of a column, each with a newline after it. The result depends "
-        "on the texts only, not "
-        "on their order or the number of threads.\n\n"
-        "Every vocabulary holds all 256 bytes, so that there is no alphabet to choose or "
-        "to limit, and no text that it lacks a token for; where words begin is told by "
-        "the space before them, so that there are no prefixes for the middle of words or "
-        "suffixes for their end.\n\n"
-        "Counts of words that exceed --memory are kept in temporary files in $TMPDIR (/tmp) and "
+        "reference library loads with the same ids. Folders are read with all files below, "
+        "except a store of dsver (.dsver); from record streams (DSR) the texts of a column are "
+        "taken, each with a newline after it. The result depends on the texts only, not on "
+        "their order or the number of threads.\n\n"
+        "Every vocabulary holds all 256 bytes, so there is no alphabet to choose or to limit, "
+        "and no text without tokens. Words are marked by the space before them, not by "
+        "prefixes or suffixes of tokens.\n\n"
+        "Word counts that exceed --memory are kept in temporary files in $TMPDIR (/tmp) and "
         "added up at the end. Merging then needs memory for the distinct words, however often "
-        "they occur: about 16 bytes for each and 12 for each of its bytes. Texts under way take "
-        "some 16 MiB a thread beside.\n\n"
+        "they occur: about 16 bytes for each and 12 for each of its bytes. The texts being "
+        "read take some 16 MiB a thread on top.\n\n"
         "Files that cannot be read or are not UTF-8 are named, at most 20 of them, and "
-        "skipped; the exit "
-        "status is 3 then.",
+        "skipped; the exit status is 3 then.",
     .run = run,
 };

@@ -10,7 +10,6 @@
 #include "tok_table.h"
 #include "utf8.h"
 
-
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -382,6 +381,7 @@ static int read_file(ds_tok *t, const void *json, size_t len, const char *name, 
         rc = ds_json_parse(&root, json, len, name, err); /* for the place */
         if (rc == 0)
             rc = ds_fail(err, DS_FAIL, "%s: cannot be read as JSON", name);
+        ds_err_prefix(err, "no tokenizer.json");
     } else if (rc == 0) {
         rc = read_root(t, root, err);
         if (rc != 0)

@@ -16,7 +16,9 @@ const ds_command ds_train_init = {
     .summary = "make a small model with random weights",
     .operands = "",
     .max_operands = 0,
-    .example = "dstrain init --arch llama --preset tiny --tokenizer tok.json -o base/",
+    .example = "dstrain init --arch llama --preset tiny --tokenizer tok.json -o base/\n"
+               "dstrain finetune --model base/ --data docs --steps 300 -o runs/1\n"
+               "dsver audit runs/1/step-000300",
     .description = "Writes a Hugging Face model folder: config.json, model.safetensors and a copy "
                    "of the tokenizer. The vocabulary's size is the "
                    "tokenizer's, and so is the token that ends a text, by what lies beside it or "

@@ -28,7 +28,7 @@ static int report(const char *run_dir, const char *out, ds_err *err)
     ds_buf html = {0};
     int rc = ds_report(&html, run_dir, err);
 
-    if (!rc && out)
+    if (!rc && out && strcmp(out, "-") != 0)
         rc = ds_atomic_write(out, 0644, html.data, html.len, err);
     else if (!rc && fwrite(html.data, 1, html.len, stdout) != html.len)
         rc = ds_fail(err, DS_IO, "standard output: cannot write");

@@ -3,6 +3,7 @@
 #include "lineagecore.h"
 
 #include <inttypes.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -444,6 +445,8 @@ int ds_lineage_read(ds_lineage *l, const char *dir, ds_err *err)
     int rc = asprintf(&path, "%s/lineage.json", dir) < 0 ? ds_fail_nomem(err) : 0;
 
     *l = (ds_lineage){0};
+    if (!rc && !ds_path_exists(dir))
+        rc = ds_fail_errno(err, ENOENT, "%s", dir);
     if (!rc && !ds_path_exists(path))
         rc = ds_fail(err, DS_IO, "%s is no checkpoint: no lineage.json lies in it", dir);
     rc = rc ? rc : ds_read_file(&b, path, DOCUMENT_MAX, err);

@@ -140,8 +140,14 @@ static int parse_word(dcm_policy *p, const char *w, size_t n, bool *basic, ds_er
             p->options |= options[i].bit;
             return 0;
         }
-    return ds_fail(err, DS_USAGE, "no such de-identification option: %.*s (see the manual)", (int)n,
-                   w);
+    char all[512];
+    size_t len = 0;
+    for (size_t i = 0; i < NOPTIONS && len < sizeof all; i++)
+        len +=
+            (size_t)snprintf(all + len, sizeof all - len, "%s%s", i ? ", " : "", options[i].name);
+    return ds_fail(err, DS_USAGE,
+                   "no such de-identification option: %.*s (none alone, or basic with any of %s)",
+                   (int)n, w, all);
 }
 
 static int check(const dcm_policy *p, bool basic, ds_err *err)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "deidreport.h"
 #include "cmd_dicom_opts.h"
@@ -39,56 +40,49 @@ const ds_command ds_cmd_dicom = {
                "dsprep dicom --record study --key-file site.key --values window --resize 224x224 "
                "--patches 14 export/ | dsprep tokenize -t tok.json >studies.dsr",
     .description =
-        "Reads DICOM objects - files, folders, archives (tar, zip), or - for standard input - and "
-        "writes a stream of records (DSR) to standard output, or shard files into a folder with "
-        "-o. A record has the pixel values as a tensor, exact; attributes as JSON; patient, study "
-        "and "
-        "series as pseudonyms; modality, spacing, position, orientation and affine (mm, LPS); and "
-        "of "
-        "reports the text, its rows, and indication, technique, comparison, findings and "
-        "impression. "
-        "docs/dicom.md has every column.\n\n"
+        "Reads DICOM objects - files, folders, archives (tar, zip), or - for standard input - "
+        "and writes a stream of records (DSR) to standard output, or shard files into a folder "
+        "with -o. A record has the pixel values as a tensor, exact; attributes as JSON; "
+        "patient, study and series as pseudonyms; modality, spacing, position, orientation and "
+        "affine (mm, LPS); and of reports the text, its rows, and indication, technique, "
+        "comparison, findings and impression. docs/dicom.md has every column.\n\n"
         "A record is an image; with --record frame, volume or study one of those. Volumes and "
-        "studies "
-        "want the whole input before the first record: headers are read first, pixels after that, "
-        "in "
-        "the order of positions. Members of archives are kept in temporary space for that, up to "
-        "--spool-limit. Slices are put together if they agree in series, shape, spacing, "
-        "orientation, "
-        "echo, temporal position and the like; gaps, with which there is no affine, and doubled "
-        "places are told of. --patches N lays images out for vision encoders, and puts a "
-        "placeholder "
-        "for each patch before the text, for dsprep tokenize.\n\n"
-        "De-identification follows PS3.15 Annex E: --deid names the basic profile and its options, "
-        "and needs --key-file: 32 random bytes or more (head -c 32 /dev/urandom > site.key; chmod "
-        "600 site.key), raw, hex or base64. UIDs, patient ids and date shifts are functions of the "
-        "key and of nothing else. Without a key nothing is passed; --deid none has to be said. "
-        "Options: retain-safe-private retain-uids retain-device retain-institution "
-        "retain-patient-characteristics retain-full-dates retain-modified-dates clean-descriptors "
-        "clean-structured-content clean-graphics clean-pixel-data clean-visual-features (holds "
-        "what may "
-        "show a face).\n\n"
+        "studies want the whole input before the first record: headers are read first, pixels "
+        "after that, in the order of positions. Members of archives are kept in temporary "
+        "space for that, up to --spool-limit. Slices are put together if they agree in series, "
+        "shape, spacing, orientation, echo, temporal position and the like; gaps, with which "
+        "there is no affine, and doubled places are told of. --patches N lays images out for "
+        "vision encoders, and puts a placeholder for each patch before the text, for dsprep "
+        "tokenize.\n\n"
+        "De-identification follows PS3.15 Annex E: --deid names the basic profile and its "
+        "options, and needs --key-file: 32 random bytes or more (head -c 32 /dev/urandom > "
+        "site.key; chmod 600 site.key), raw, hex or base64. UIDs, patient ids and date shifts "
+        "are functions of the key and of nothing else. Without a key nothing is passed; --deid "
+        "none has to be said. Options: retain-safe-private retain-uids retain-device "
+        "retain-institution retain-patient-characteristics retain-full-dates "
+        "retain-modified-dates clean-descriptors clean-structured-content clean-graphics "
+        "clean-pixel-data clean-visual-features (holds what may show a face).\n\n"
         "Objects whose pixels may hold writing are held, with a reason; ultrasound images are "
-        "zeroed outside of their regions. --burned-in pass lets pass what a person has looked at. "
-        "What goes out is searched for the identifiers that came in; any hit ends the command with "
-        "status 1 and the stream without its end. --on-found hold leaves objects whose texts hold "
-        "an identifier out instead, before they go out, and counts them as held: for large "
-        "exports, "
-        "where a name of one patient will stand in the report of another. One word of a name is no "
-        "hit in another object where it is a term or is written as a word (Baker cyst, lung "
-        "fields); --words lists more of those. --found lists what was found, with what stands "
-        "around it, for the owner alone: lines of it go to --scrub, which takes them out of all "
-        "objects, or to --words. Files of --to-dicom and sheets of --preview appear when the "
-        "search is done. Names of sources "
-        "are pseudonyms; --source-map keeps "
-        "the real ones.\n\n"
-        "Objects are decoded in worker processes, under limits: a crash or a hang costs the object "
-        "that caused it. --on-error says what becomes of objects that fail: skip (the default), "
-        "fail (the run ends with name and reason), or quarantine (a copy goes below the folder "
-        "that --quarantine names, by reason). An object that comes twice, byte for byte, is "
-        "counted and dropped; another one under the same instance UID is held. The last line says "
-        "how input, output, held and failed add up, --json with all reasons; the exit status is 3 "
-        "when something was left out. The records do not depend on the number of processes.",
+        "zeroed outside of their regions. --burned-in pass lets pass what a person has looked "
+        "at. What goes out is searched for the identifiers that came in; any hit ends the "
+        "command with status 1 and the stream without its end. --on-found hold leaves objects "
+        "whose texts hold an identifier out instead, before they go out, and counts them as "
+        "held: for large exports, where a name of one patient will stand in the report of "
+        "another. One word of a name is no hit in another object where it is a term or is "
+        "written as a word (Baker cyst, lung fields); --words lists more of those. --found "
+        "lists what was found, with what stands around it, for the owner alone: lines of it go "
+        "to --scrub, which takes them out of all objects, or to --words. Files of --to-dicom "
+        "and sheets of --preview appear when the search is done. Names of sources are "
+        "pseudonyms; --source-map keeps the real ones.\n\n"
+        "Objects are decoded in worker processes, under limits: a crash or a hang costs the "
+        "object that caused it. --on-error says what becomes of objects that fail: skip (the "
+        "default), fail (the run ends with name and reason), or quarantine (a copy goes below "
+        "the folder that --quarantine names, by reason). An INPUT that does not exist always "
+        "ends the run, before anything is written. An object that comes twice, byte for byte, "
+        "is counted and dropped; another one under the same instance UID is held. The last "
+        "line says how input, output, held and failed add up, --json with all reasons; the "
+        "exit status is 3 when something was left out. The records do not depend on the number "
+        "of processes.",
     .run = run,
 };
 
@@ -314,10 +308,24 @@ static int write_report(ctx *c, ds_err *err)
     return ds_deid_report_write(&r, c->a->report, err);
 }
 
+/* What fails is left out, one object of many; a name that nothing has is a mistake in the command,
+ * and a stream without records, whole and fit to be committed, is no answer to it. */
+static int all_there(char **operands, size_t n, ds_err *err)
+{
+    struct stat st;
+    int rc = 0;
+    for (size_t i = 0; i < n && rc == 0; i++)
+        if (strcmp(operands[i], "-") != 0 && stat(operands[i], &st) != 0)
+            rc = ds_fail_errno(err, errno, "%s", operands[i]);
+    return rc;
+}
+
 static int convert(ctx *c, char **operands, size_t n, ds_err *err)
 {
     ds_err late = {0};
     int rc = ds_dicom_args_opts(c->a, &c->policy, &c->key, &c->o, err);
+    if (rc == 0)
+        rc = all_there(operands, n, err);
     if (rc == 0)
         rc = open_all(c, operands, n, err);
     if (rc != 0)
@@ -394,6 +402,6 @@ static int run(int argc, char **argv)
         say_accounts(&c, &err);
     bool partial = c.acc.held + c.acc.failed > c.acc.again;
     ctx_fini(&c);
-    rc = ds_command_end(&ds_cmd_dicom, &err, false);
+    rc = a->json ? ds_command_end_aside(&err) : ds_command_end(&ds_cmd_dicom, &err, false);
     return rc == 0 && partial ? ds_exit_code(DS_PARTIAL) : rc;
 }

@@ -96,8 +96,8 @@ static const ds_opt OPTIONS[] = {
     DSPREP_MAX_RATIO(args.max_ratio),
     OPT_INT('j', "threads", args.threads, "N", 1, 256,
             "worker processes; default one for each processor"),
-    OPT_FLAG(0, "json", args.json,
-             "the last line as JSON: on standard output with -o, else on standard error"),
+    OPT_JSON_ASIDE(args.json, "the last line as JSON: on standard output with -o, else on standard "
+                              "error; an error always there"),
     DSPREP_QUIET(args.quiet),
     OPT_END,
 };

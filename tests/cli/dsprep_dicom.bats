@@ -22,7 +22,18 @@ clean() {
     exits 0 dsprep head s.dsr
     has '"PatientName":"Doe^Jane"' '"1.3.6.1.55.9"'
     exits 2 dsprep dicom --deid basic,no-such --key-file key "$DICOM/ct"
-    has "no-such"
+    has "no-such" "retain-uids" "clean-visual-features"
+}
+
+@test "dicom: an operand that is not there ends it, and leaves no stream to commit" {
+    for more in "" --on-error=skip; do
+        # shellcheck disable=SC2086
+        exits 13 bash -c "dsprep dicom $more --key-file key '$DICOM/ct' nowhere 2>&1 >s.dsr"
+        has "nowhere: No such file or directory"
+        [ ! -s s.dsr ]
+    done
+    exits 2 dsprep dicom --json "$DICOM/ct"
+    jq -es 'length == 1 and .[0].code == 2 and (.[0].error | contains("--key-file"))' <<<"$output"
 }
 
 @test "dicom: a record without the patient" {

@@ -106,6 +106,7 @@ END
     [ "$(one --kinds ip --all-ips)" = '{"text":"Ann Lee met Ann, and 王小明说 mail a@b.io from [IP]. Annie Lee-Smith"}' ]
     [ "$(one --names names --kinds name | grep -c a@b.io)" -eq 1 ]
     exits 2 dsprep redact --kinds email,nosuch s.dsr
+    has "'nosuch' is none of email, phone, card" "secret, name"
     exits 2 dsprep redact --kinds name s.dsr
     printf -- '-----BEGIN RSA PRIVATE KEY-----\nMIIE\nabc=\n-----END RSA PRIVATE KEY-----\nnext' >k.txt
     [ "$(dsprep text -q --format text k.txt | dsprep redact -q | dsprep cat --no-key -c text)" = '{"text":"[SECRET]\nnext"}' ]

@@ -236,6 +236,30 @@ for l in sys.stdin: sys.stdout.write(json.loads(l)["text"] + "\n")' >r.txt
     cmp t.json "$T"
 }
 
+@test "train: a store in the folder is no text" {
+    mkdir -p texts
+    head -n 20 "$G/mixed.txt" >texts/a
+    dstok train -q --vocab-size 400 -o one.json texts
+    dsver init texts
+    dsver config --store texts user.name "somebody whose name is not to be learned"
+    exits 0 dstok train --vocab-size 400 -o two.json texts
+    has " 1 file,"
+    cmp one.json two.json
+    mkdir -p texts/b/.dsver && cp texts/a texts/b/.dsver/
+    exits 0 dstok train --vocab-size 400 -o two.json texts
+    has " 2 files,"
+}
+
+@test "train: an output that cannot be is told before anything is read" {
+    for o in nowhere/t.json . -; do
+        run dstok train --vocab-size 400 -o "$o" not-there
+        [ "$status" -eq 13 ] || [ "$o" = - ]
+        has "$o: "
+        [[ "$output" != *not-there* && "$output" != *.tmp-* ]]
+        [ ! -e ./- ]
+    done
+}
+
 @test "train: wrong options" {
     exits 2 dstok train --vocab-size 300 "$G/mixed.txt"
     has "-o"

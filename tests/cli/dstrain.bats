@@ -52,6 +52,7 @@ load dstrain_common
         exits 13 $c lora
         has "lora is no checkpoint"
     done
+    has "lora is the folder of a run, a checkpoint is lora/step-000010"
     meant="lora is the folder of a run, a checkpoint is lora/step-000010: "
     for c in "eval --data $F/test.dsr --model $F/base --adapter lora/" "eval --data $F/test.dsr --model lora" "replay lora"; do
         # shellcheck disable=SC2086

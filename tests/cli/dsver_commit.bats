@@ -119,6 +119,13 @@ load dsver_common
     records v1.dsr | cmp - back.jsonl
 }
 
+@test "a stream without records is committed with a warning" {
+    mkdir none
+    dsprep text -q none >none.dsr
+    exits 0 dsver commit -m x d none.dsr
+    has "holds no record, and so this version of 'd' has none" "0 records"
+}
+
 @test "a producer that dies in a pipe commits nothing" {
     versions 2000
     run bash -c 'dsprep text -q --split line l1.txt missing.txt | dsver commit -m x d'

@@ -55,6 +55,8 @@ for l in sys.stdin:
         "SELECT 1; DROP TABLE commits" "" "BEGIN" "SELECT * FROM sqlite_master, nothing" "EXPLAIN ANALYZE SELECT"; do
         exits 2 dsver sql docs "$q"
     done
+    exits 2 dsver sql docs
+    has "the last operand, 'docs', is to be the SQL"
     [ ! -e x.db ] && [ ! -e y.db ]
     exits 0 dsver sql docs "SELECT count(*) FROM records;"
     find .dsver -type f ! -name '*-shm' -exec sha256sum {} + | sort | cmp - before

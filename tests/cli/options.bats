@@ -79,6 +79,23 @@ manual_is_good() {
 words_are_options() {
     "$1" "$2" --completion-words >out && grep -qx -- --help out && ! grep -qvE '^--[a-z0-9][a-z0-9-]*$' out
 }
+error_is_one_json_line() {
+    "$1" "$2" -h | grep -q '^      --json' || return 0
+    rc=0
+    "$1" "$2" --json --no-such-option-anywhere >out 2>err </dev/null || rc=$?
+    [ "$rc" -eq 2 ] || return 1
+    # where standard output is for records, the error does not go among them
+    if [ -s out ]; then cp out line; else cp err line; fi
+    jq -es 'length == 1 and .[0].code == 2 and .[0].type == "exit"' line >/dev/null
+}
+@test "--json: an error on the command line is a line of JSON, and none in a stream of records" {
+    each_command error_is_one_json_line
+    for c in text logs dicom files import filter map redact tokenize export mix sort; do
+        run bash -c "dsprep $c --json --no-such-option-anywhere 2>/dev/null"
+        [ "$status" -eq 2 ] && [ -z "$output" ]
+    done
+}
+
 @test "completion words of every command" {
     each_command words_are_options
 }
