@@ -24,15 +24,12 @@ const ds_command ds_ver_batch = {
     .max_operands = 2,
     .example = "dsver batch run 17",
     .description =
-        "RUN is a run's folder, one of its checkpoints, or a registered run by its name "
-        "or the first digits of its "
-        "digest. Recomputes the rows of the step from the data in the store and "
-        "compares them with the ledger; "
-        "prints each piece with its dataset, record, key and token ids. Under a loss mask, tokens "
-        "that "
-        "are no targets stand in [brackets]; --json has a list `target` of 0 and 1 beside "
-        "`tokens`.\n\n"
-        "The exit status is 1 when the ledger has other rows.",
+        "RUN is a run's folder, one of its checkpoints, or a registered run by its name or the "
+        "first digits of its digest. Recomputes the rows of the step from the data in the "
+        "store and compares them with the ledger; prints each piece with its dataset, record, "
+        "key and token ids. Under a loss mask, tokens that are not targets are printed in "
+        "[brackets]; --json has a list `target` of 0 and 1 beside `tokens`.\n\n"
+        "The exit status is 1 when the ledger has different rows.",
     .run = run,
 };
 

@@ -20,14 +20,16 @@ const ds_command ds_ver_blame = {
     .max_operands = 2,
     .example = "dsver blame reports p2",
     .description =
-        "Newest first: a line for each version that changed the record (~, and the columns that "
-        "it changed) and for the one that introduced it (+). Of a record that the version no "
-        "longer has, the first line is the version that removed it (-), and the others tell how "
-        "it had come to be. KEY is the record's key as dsprep cat shows it; a record without an "
-        "id has a new key when its content changes, so that it is only introduced and removed.\n\n"
-        "Of a record that dsver forget erased no key is left but the one that stands in its place, "
-        "erased:...; asked for that, the first line is the erasure (x): when, by whom and why, and "
-        "how the SHA-256 of its statement under refs/dsver/erased in the catalog begins.\n\n"
+        "Newest first: a line for each version that changed the record (~, and the columns "
+        "that it changed) and for the one that introduced it (+). For a record that the "
+        "version no longer has, the first line is the version that removed it (-), and the "
+        "others tell its history until then. KEY is the record's key as dsprep cat shows it; a "
+        "record with a derived key has another key when its content changes, so such records "
+        "are only introduced and removed.\n\n"
+        "A record that dsver forget erased has no key but the one that took its place, "
+        "erased:.... Asked for that one, the first line is the erasure (x): when, by whom and "
+        "why, and the first digits of the SHA-256 of its statement under refs/dsver/erased in "
+        "the catalog.\n\n"
         "Exit 1 when neither the version nor any before it has such a record.",
     .run = run,
 };

@@ -21,15 +21,16 @@ const ds_command ds_ver_du = {
     .max_operands = 1,
     .example = "dsver du\ndsver du docs",
     .description =
-        "One line a dataset: what all its versions take in the packs, each piece once and as it "
-        "lies there, compressed or as a delta, with what it is built on; and what of that no other "
-        "dataset has, which gc would free when all its branches and tags were gone. Then what no "
-        "version has, and what packs, catalog, index and caches take on the disk.\n\n"
-        "With a dataset one line a version, newest first: what it added to the packs, beside the "
-        "versions before it; its records; the canonical bytes of its chunks, which is what it "
-        "would take alone and uncompressed.\n\n"
-        "Versions are those of branches and tags, of remotes as last seen, and those that a reset "
-        "or a deleted branch left behind and gc keeps for its time of grace.",
+        "One line a dataset: what all its versions take in the packs, each piece counted once "
+        "as it is stored, compressed or as a delta, with the pieces it is built on; and the "
+        "part that no other dataset shares, which gc would free if all its branches and tags "
+        "were gone. Then what belongs to no version, and what packs, catalog, index and caches "
+        "take on disk.\n\n"
+        "With a dataset, one line a version, newest first: what it added to the packs on top "
+        "of the versions before it; its records; the canonical bytes of its chunks, which is "
+        "what it would take alone and uncompressed.\n\n"
+        "Versions are those of branches and tags, of remotes as last seen, and those that a "
+        "reset or a deleted branch left behind and gc keeps for its time of grace.",
     .run = run,
 };
 

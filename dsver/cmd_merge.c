@@ -25,19 +25,18 @@ const ds_command ds_ver_merge = {
     .max_operands = 2,
     .example = "dsver merge docs@main trial",
     .description =
-        "REV is another version of the dataset, as after the @ elsewhere. What it did since the "
-        "last version that both have in common is done to the branch: records are told apart by "
-        "their keys. The order stays that of the branch; what was added comes after the record "
-        "that "
-        "it came after.\n\n"
-        "Records that both changed, each in its own way, are conflicts: they are listed with the "
-        "columns in which the two differ, nothing is changed, and it exits with 1. With --json "
-        "there are the values too, as in dsver diff: of base (the version in common), ours (the "
-        "branch) and theirs, of those that have the record. --ours or --theirs decides all of "
-        "them, --take-ours KEY and --take-theirs KEY single ones, over which there must be a "
-        "conflict. A branch that did nothing itself is only moved forward. Files (dsprep files) "
-        "that could not lie in one folder, as one below what is no folder any more, are "
-        "refused.",
+        "REV is another version of the dataset, as after the @ elsewhere. What it did since "
+        "the last version that both have in common is done to the branch; records are "
+        "identified by their keys. The order stays that of the branch; added records follow "
+        "the record that they followed in REV.\n\n"
+        "Records that both changed, each in its own way, are conflicts: they are listed with "
+        "the columns in which the two differ, nothing is changed, and it exits with 1. --json "
+        "gives the values too, as in dsver diff: those of base (the version in common), ours "
+        "(the branch) and theirs, where they have the record. --ours or --theirs decides all "
+        "of them, --take-ours KEY and --take-theirs KEY single ones, which must be in "
+        "conflict. A branch without changes of its own is only moved forward. Files (dsprep "
+        "files) that could not exist in one folder, such as one below what is no longer a "
+        "folder, are refused.",
     .run = run_merge,
 };
 const ds_command ds_ver_revert = {

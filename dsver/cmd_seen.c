@@ -22,17 +22,16 @@ const ds_command ds_ver_seen = {
     .max_operands = 2,
     .example = "dsver seen docs 3f2a9c0d5b7e81f2a4c6e8d0b1f39c57",
     .description =
-        "For every registered run whose data holds a record with this key: the steps and rows that "
-        "consumed it, "
-        "which of its tokens, and the first checkpoint that had seen them. KEY is as dsprep cat "
-        "prints it; one operand alone is a KEY, and --key-file names many, a line each. What a run "
-        "went back from is told too, as abandoned.\n\n"
-        "A key that is a digest of the record's content is another one in a dataset that a step "
-        "made which changes the content (redact, map): what came from the same place is found by "
-        "its source, in dsver sql's tables origins and lineage. A record that was erased has no "
-        "key any more: which checkpoints consumed it dsver forget said, and the statement of that "
-        "erasure says (statements/ in refs/dsver/erased of the catalog). Of many keys it is told "
-        "how many no run's data holds.\n\n"
+        "For every registered run whose data holds a record with this key: the steps and rows "
+        "that consumed it, which of its tokens, and the first checkpoint that had seen them. "
+        "KEY is as dsprep cat prints it; one operand alone is a KEY, and --key-file names "
+        "many, a line each. Steps that a run went back from are listed too, as abandoned.\n\n"
+        "Where keys are digests of the content, a step that changes the content (redact, map) "
+        "gives a record another key: what came from the same place is found by its source, in "
+        "the tables origins and lineage of dsver sql. An erased record has no key any more: "
+        "which checkpoints consumed it is in the output of dsver forget and in the statement "
+        "of the erasure (statements/ in refs/dsver/erased of the catalog). For several keys, "
+        "it also says how many of them no run's data holds.\n\n"
         "The exit status is 1 when no run consumed any of them.",
     .run = run,
 };
