@@ -99,6 +99,30 @@ int ds_buf_varint_slow(ds_buf *b, uint64_t v)
     return ds_buf_put(b, p, n);
 }
 
+bool ds_digits_get(const uint8_t *p, size_t len, size_t *pos, uint64_t *v)
+{
+    size_t i = *pos;
+    uint64_t n = 0;
+    for (; i < len && p[i] >= '0' && p[i] <= '9'; i++)
+        if (__builtin_mul_overflow(n, 10, &n) ||
+            __builtin_add_overflow(n, (uint64_t)(p[i] - '0'), &n))
+            return false;
+    if (i == *pos)
+        return false;
+    *pos = i;
+    *v = n;
+    return true;
+}
+
+bool ds_digits_next(const char **s, uint64_t *v)
+{
+    size_t pos = 0;
+    if (!ds_digits_get((const uint8_t *)*s, strlen(*s), &pos, v))
+        return false;
+    *s += pos;
+    return true;
+}
+
 int ds_buf_hex(ds_buf *b, const void *data, size_t len)
 {
     static const char digit[] = "0123456789abcdef";

@@ -72,6 +72,12 @@ bool ds_varint_get(const uint8_t *p, size_t len, size_t *pos, uint64_t *v);
 /* The same of other writers, who may take more bytes than they must: up to ten, of which what
  * passes 64 bits is dropped. *pos moves where it is false, too. */
 bool ds_varint_get_any(const uint8_t *p, size_t len, size_t *pos, uint64_t *v);
+/* Reads the decimal digits at *pos of (p, len). Stricter than strtoull: no blanks, no sign, and no
+ * largest number in place of one that is too large. False, with nothing moved, when there is no
+ * digit or the number passes 64 bits. */
+bool ds_digits_get(const uint8_t *p, size_t len, size_t *pos, uint64_t *v);
+/* The same of a C string: *s goes behind them. */
+bool ds_digits_next(const char **s, uint64_t *v);
 static inline uint64_t ds_zigzag(int64_t v)
 {
     return ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);

@@ -143,9 +143,9 @@ static int read_caps(mix *m, ds_err *err)
             i++;
         if (!eq || i == m->n)
             return ds_fail(err, DS_USAGE, "--cap %s: NAME=N is wanted, of an input's name", text);
-        if (!eq[1] || strspn(eq + 1, "0123456789") != strlen(eq + 1) || strlen(eq + 1) > 18)
+        const char *number = eq + 1;
+        if (!ds_digits_next(&number, &m->cap[i]) || *number || m->cap[i] > INT64_MAX)
             return ds_fail(err, DS_USAGE, "--cap %s: '%s' is no number of records", text, eq + 1);
-        m->cap[i] = strtoull(eq + 1, NULL, 10);
     }
     return 0;
 }

@@ -163,9 +163,7 @@ static int read_split(ds_textopts *o, const char *split, ds_err *err)
     } else if (strncmp(split, "bytes=", 6) == 0) {
         uint64_t n = 0;
         const char *p = split + 6;
-        for (; *p >= '0' && *p <= '9' && n < (1u << 30); p++)
-            n = n * 10 + (uint64_t)(*p - '0');
-        if (*p || n < 4 || n > o->max_record)
+        if (!ds_digits_next(&p, &n) || *p || n < 4 || n > o->max_record)
             return ds_fail(err, DS_USAGE, "--split %s: a number from 4 to --max-record is wanted",
                            split);
         o->split = DS_SPLIT_BYTES;

@@ -1,7 +1,6 @@
 /* instream.c - see instream.h. */
 #include "instream.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,10 +58,8 @@ static int check_numbers(const ds_instream *in, size_t first, const char *dir, d
 {
     for (size_t i = first; i < in->paths.n; i++) {
         const char *name = in->paths.v[i] + strlen(dir) + 1 + 6;
-        char *end;
-        errno = 0;
-        unsigned long long no = strtoull(name, &end, 10);
-        if (end == name || strcmp(end, ".dsr") != 0 || errno)
+        uint64_t no;
+        if (!ds_digits_next(&name, &no) || strcmp(name, ".dsr") != 0)
             return ds_fail(err, DS_FAIL, "%s: not a shard name: it is shard-NUMBER.dsr",
                            in->paths.v[i]);
         if (no != i - first)

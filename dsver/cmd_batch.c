@@ -1,5 +1,4 @@
 /* cmd_batch.c - dsver batch: what a step of a run was computed from, down to the token ids. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -367,15 +366,14 @@ static int run(int argc, char **argv)
         VERB_JSON(b.json),
         OPT_END,
     };
-    char **operands, *end;
+    char **operands;
     int n, status = ds_opt_begin(&ds_ver_batch, opts, argc, argv, &operands, &n);
     if (status >= 0)
         return status;
     ds_err err = {0};
     ds_sig_setup();
-    errno = 0;
-    b.step = strtoull(operands[1], &end, 10);
-    if (errno || *end || *operands[1] < '0' || *operands[1] > '9' || b.step == 0)
+    const char *step = operands[1];
+    if (!ds_digits_next(&step, &b.step) || *step || b.step == 0)
         ds_fail(&err, DS_USAGE, "'%s' is no step: they count from 1", operands[1]);
     else
         show(&b, operands[0], store, &files, &err);

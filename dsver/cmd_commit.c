@@ -122,9 +122,12 @@ static void say(const commit *c, const ds_published *p)
                p->pass.erased, ds_s(p->pass.erased));
 }
 
+/* 9999-12-31T23:59:59Z: the last that has a text of the other form. */
+#define DATE_LAST UINT64_C(253402300799)
+
 static int when(int64_t *t, const char *date, ds_err *err)
 {
-    char *end;
+    uint64_t v;
     if (!date)
         return 0;
     if (ds_date_parse(t, date)) {
@@ -132,15 +135,15 @@ static int when(int64_t *t, const char *date, ds_err *err)
             *t -= 86400 - 1;
         return 0;
     }
-    if (*date == '@' && date[1] >= '0' && date[1] <= '9') {
-        long long v = strtoll(date + 1, &end, 10);
-        if (!*end && v > 0) {
-            *t = v;
-            return 0;
-        }
+    const char *number = date + 1;
+    if (*date == '@' && ds_digits_next(&number, &v) && !*number && v > 0 && v <= DATE_LAST) {
+        *t = (int64_t)v;
+        return 0;
     }
     return ds_fail(err, DS_USAGE,
-                   "--date '%s' is neither YYYY-MM-DD[THH:MM[:SS]] (UTC) nor @SECONDS", date);
+                   "--date '%s' is neither YYYY-MM-DD[THH:MM[:SS]] (UTC) nor @SECONDS since 1970, "
+                   "up to the year 9999",
+                   date);
 }
 
 static void tell(void *ctx, const ds_published *p)

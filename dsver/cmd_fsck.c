@@ -1,5 +1,4 @@
 /* cmd_fsck.c - dsver fsck. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,11 +89,10 @@ static int open_store(ds_store *s, const char *store, ds_err *err)
 /* "N/T" */
 static int parse_subset(ds_health_opts *o, const char *text, ds_err *err)
 {
-    char *end;
-    errno = 0;
-    const unsigned long n = strtoul(text, &end, 10);
-    const unsigned long t = *end == '/' && end > text ? strtoul(end + 1, &end, 10) : 0;
-    if (errno || *end || *text == '-' || n < 1 || n > t || t > 1000000)
+    uint64_t n = 0, t = 0;
+    const bool good =
+        ds_digits_next(&text, &n) && *text++ == '/' && ds_digits_next(&text, &t) && !*text;
+    if (!good || n < 1 || n > t || t > 1000000)
         return ds_fail(err, DS_USAGE, "--read-data-subset wants N/T, such as 3/7");
     o->part = (unsigned)n - 1;
     o->parts = (unsigned)t;

@@ -1,7 +1,5 @@
 /* cmd_prefetch.c - dsver prefetch. */
-#include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cmd_verb.h"
@@ -49,16 +47,13 @@ typedef struct fetching {
 /* "N" or "N..M" */
 static int parse_shards(ds_versionpart *p, const char *text, ds_err *err)
 {
-    char *end = NULL;
-    errno = 0;
-    bool good = *text >= '0' && *text <= '9';
-    p->from_shard = p->to_shard = strtoull(text, &end, 10);
-    if (good && strncmp(end, "..", 2) == 0) {
-        text = end + 2;
-        good = *text >= '0' && *text <= '9';
-        p->to_shard = strtoull(text, &end, 10);
+    bool good = ds_digits_next(&text, &p->from_shard);
+    p->to_shard = p->from_shard;
+    if (good && strncmp(text, "..", 2) == 0) {
+        text += 2;
+        good = ds_digits_next(&text, &p->to_shard);
     }
-    if (!good || errno || *end || p->from_shard > p->to_shard)
+    if (!good || *text || p->from_shard > p->to_shard)
         return ds_fail(err, DS_USAGE, "--shard wants N or FIRST..LAST, such as 0..7");
     return 0;
 }

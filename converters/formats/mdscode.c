@@ -1,7 +1,6 @@
 /* mdscode.c - see mdscode.h. */
 #include "mdscode.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* By dtype of ours. bf16 is none of numpy's: its bytes go as uint16. */
@@ -45,14 +44,8 @@ void ds_mdscode_of(ds_mdscode *c, const ds_column *col)
 static bool parse_shape(ds_mdscode *c, const char *p)
 {
     for (c->ndim = 0; c->ndim < 8; c->ndim++) {
-        uint64_t v = 0;
-        if (*p < '0' || *p > '9')
+        if (!ds_digits_next(&p, &c->dims[c->ndim]))
             return false;
-        for (; *p >= '0' && *p <= '9'; p++)
-            if (__builtin_mul_overflow(v, 10, &v) ||
-                __builtin_add_overflow(v, (uint64_t)(*p - '0'), &v))
-                return false;
-        c->dims[c->ndim] = v;
         if (!*p) {
             c->ndim++;
             return true;

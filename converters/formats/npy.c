@@ -65,14 +65,14 @@ static const char *shape_of(ds_npyhead *v, const uint8_t *p, size_t len)
             p++, len--;
             continue;
         }
+        size_t digits = 0;
         if (*p < '0' || *p > '9')
             return "the shape is none";
         if (v->ndim == 8)
             return "more than 8 dimensions";
-        for (; len && *p >= '0' && *p <= '9'; p++, len--)
-            if (__builtin_mul_overflow(n, 10, &n) ||
-                __builtin_add_overflow(n, (uint64_t)(*p - '0'), &n))
-                return "the shape is too large";
+        if (!ds_digits_get(p, len, &digits, &n))
+            return "the shape is too large";
+        p += digits, len -= digits;
         v->dims[v->ndim++] = n;
     }
     return len ? NULL : "the shape does not end";

@@ -128,10 +128,10 @@ static int read_chain(const ds_dicom_args *a, dcm_chain_opts *o, ds_err *err)
                            a->window);
     }
     if (a->resize) {
-        char *end = NULL;
-        unsigned long h = strtoul(a->resize, &end, 10),
-                      w = *end == 'x' ? strtoul(end + 1, &end, 10) : 0;
-        if (*end || h < 1 || w < 1 || h > 65535 || w > 65535)
+        const char *p = a->resize;
+        uint64_t h = 0, w = 0;
+        const bool good = ds_digits_next(&p, &h) && *p++ == 'x' && ds_digits_next(&p, &w) && !*p;
+        if (!good || h < 1 || w < 1 || h > 65535 || w > 65535)
             return ds_fail(err, DS_USAGE, "--resize %s: rows x columns as in 224x224", a->resize);
         o->rows = (uint32_t)h;
         o->cols = (uint32_t)w;

@@ -375,15 +375,13 @@ static void read_trailers(ds_version *v, char *msg)
     }
     size_t nroot = sizeof trailer_root - 1, nrec = sizeof trailer_records - 1,
            nset = sizeof trailer_dataset - 1;
-    char *num_end;
+    const char *number = lines[1] + nrec;
     if (strncmp(lines[0], trailer_root, nroot) != 0 ||
         strncmp(lines[1], trailer_records, nrec) != 0 ||
         strncmp(lines[2], trailer_dataset, nset) != 0 ||
         !ds_sha_parse(&v->root, lines[0] + nroot, strlen(lines[0] + nroot)))
         return;
-    errno = 0;
-    v->records = strtoull(lines[1] + nrec, &num_end, 10);
-    if (errno || *num_end || num_end == lines[1] + nrec)
+    if (!ds_digits_next(&number, &v->records) || *number)
         return;
     free(v->dataset);
     v->dataset = strdup(lines[2] + nset);

@@ -364,18 +364,11 @@ int ds_version_schema(ds_schema *out, ds_catalog *c, const git_oid *tree, ds_err
 
 /* ---- reading: lines ---- */
 
+/* Without leading zeros: a manifest has one spelling. */
 static bool get_number(const uint8_t *p, size_t len, size_t *pos, uint64_t *v)
 {
-    size_t start = *pos;
-    uint64_t n = 0;
-    while (*pos < len && p[*pos] >= '0' && p[*pos] <= '9') {
-        if (__builtin_mul_overflow(n, (uint64_t)10, &n) ||
-            __builtin_add_overflow(n, (uint64_t)(p[*pos] - '0'), &n))
-            return false;
-        ++*pos;
-    }
-    *v = n;
-    return *pos > start && (p[start] != '0' || *pos == start + 1);
+    const size_t start = *pos;
+    return ds_digits_get(p, len, pos, v) && (p[start] != '0' || *pos == start + 1);
 }
 
 /* LEN:HEX[,HEX...] */

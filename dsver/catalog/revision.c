@@ -1,7 +1,6 @@
 /* revision.c - see revision.h. */
 #include "revision.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,15 +80,13 @@ static int split_back(char *text, uint64_t *back, ds_err *err)
 {
     *back = 0;
     for (char *t = strchr(text, '~'); t;) {
-        char *end;
         uint64_t n = 1;
         *t++ = '\0';
         if (*t && *t != '~') {
-            errno = 0;
-            n = strtoull(t, &end, 10);
-            if (errno || *t < '0' || *t > '9' || (*end && *end != '~') || n > UINT32_MAX)
+            const char *end = t;
+            if (!ds_digits_next(&end, &n) || (*end && *end != '~') || n > UINT32_MAX)
                 return ds_fail(err, DS_USAGE, "'~%s' is not ~N", t);
-            t = end;
+            t += end - t;
         }
         *back += n;
         if (*t == '\0')

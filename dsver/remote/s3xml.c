@@ -1,7 +1,6 @@
 /* s3xml.c - see s3xml.h. */
 #include "s3xml.h"
 
-#include <errno.h>
 #include <expat.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,11 +80,11 @@ static void keep(reading *r, char *to, size_t cap, bool cut)
 
 static uint64_t number(reading *r, const char *what)
 {
-    char text[32], *end;
+    char text[32] = "";
+    const char *at = text;
+    uint64_t n = 0;
     keep(r, text, sizeof text, false);
-    errno = 0;
-    const uint64_t n = strtoull(text, &end, 10);
-    if (r->rc == 0 && (errno || end == text || *end || *text == '-'))
+    if (r->rc == 0 && (!ds_digits_next(&at, &n) || *at))
         refuse(r, what);
     return n;
 }

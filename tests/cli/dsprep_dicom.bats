@@ -23,6 +23,9 @@ clean() {
     has '"PatientName":"Doe^Jane"' '"1.3.6.1.55.9"'
     exits 2 dsprep dicom --deid basic,no-such --key-file key "$DICOM/ct"
     has "no-such" "retain-uids" "clean-visual-features"
+    for resize in 224 x224 224x 224x224x 224x+224 -18446744073709551392x224; do
+        exits 2 dsprep dicom --resize $resize --key-file key "$DICOM/ct"
+    done
 }
 
 @test "dicom: an operand that is not there ends it, and leaves no stream to commit" {

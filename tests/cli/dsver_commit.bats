@@ -191,7 +191,9 @@ second line" --author "Ann B <a@b.c>" --date 2020-05-06T07:08:09Z d v1.dsr
     GIT_AUTHOR_NAME=Dora dsver commit d v2.dsr
     [ "$(dsver log --json d | jq -rs '.[0].author')" = "Dora <c@d>" ]
     exits 2 dsver commit --author nobody d v1.dsr
-    exits 2 dsver commit --date yesterday d v1.dsr
+    for date in yesterday @ @-1 @+1 '@ 1' @1x @253402300800 @99999999999999999999; do
+        exits 2 dsver commit --date "$date" d v1.dsr
+    done
     dsver commit --date 2020-07-01 -b day d v1.dsr >/dev/null
     [ "$(dsver log --json d@day | jq -rs '.[0].date')" = "2020-07-01T00:00:00Z" ]
 }

@@ -357,8 +357,8 @@ damage() {
         has "a part of all bytes read"
     done
     [ "$found" -eq 1 ]
-    for bad in 0/3 4/3 1 1/ /3 -1/3 1/0 a/b 1/3x; do
-        exits 2 dsver fsck --read-data-subset=$bad
+    for bad in 0/3 4/3 1 1/ /3 -1/3 1/0 a/b 1/3x ' 1/3' 1/+3 1/-18446744073709551613; do
+        exits 2 dsver fsck --read-data-subset="$bad"
     done
 }
 

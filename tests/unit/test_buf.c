@@ -117,6 +117,26 @@ static void varint_refuses(void **state)
     assert_int_equal(v, 5);
 }
 
+static void digits(void **state)
+{
+    (void)state;
+    static const char *const none[] = {"", " 1", "+1", "-1", "x", "18446744073709551616"};
+    uint64_t v = 5;
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        const char *s = none[i];
+        assert_false(ds_digits_next(&s, &v));
+        assert_ptr_equal(s, none[i]);
+        assert_true(v == 5);
+    }
+    const char *s = "18446744073709551615x007";
+    assert_true(ds_digits_next(&s, &v) && v == UINT64_MAX);
+    assert_string_equal(s++, "x007");
+    assert_true(ds_digits_next(&s, &v) && v == 7 && *s == '\0');
+    size_t pos = 1;
+    assert_true(ds_digits_get((const uint8_t *)"a123", 3, &pos, &v) && v == 12 && pos == 3);
+    assert_false(ds_digits_get((const uint8_t *)"a123", 3, &pos, &v));
+}
+
 static void zigzag(void **state)
 {
     (void)state;
@@ -162,6 +182,7 @@ int main(void)
         cmocka_unit_test(varint_round_trip),
         cmocka_unit_test(varint_known_bytes),
         cmocka_unit_test(varint_refuses),
+        cmocka_unit_test(digits),
         cmocka_unit_test(zigzag),
         cmocka_unit_test(hex),
         cmocka_unit_test(checked_sizes),
