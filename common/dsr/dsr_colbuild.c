@@ -205,16 +205,13 @@ int ds_colbuild_tokens(ds_colbuild *b, const uint32_t *ids, size_t n, ds_err *er
 
 static int tensor_bytes(uint64_t *bytes, int dtype, int ndim, const uint64_t *dims, ds_err *err)
 {
-    uint64_t n = ds_dtype_size(dtype);
-    if (n == 0)
+    if (ds_tensor_size(bytes, dtype, ndim, dims))
+        return 0;
+    if (ds_dtype_size(dtype) == 0)
         return ds_fail(err, DS_FAIL, "tensor of unknown dtype %d", dtype);
     if (ndim < 0 || ndim > 8)
         return ds_fail(err, DS_FAIL, "tensor of %d dimensions: there are 0 to 8", ndim);
-    for (int i = 0; i < ndim; i++)
-        if (__builtin_mul_overflow(n, dims[i], &n))
-            return ds_fail(err, DS_FAIL, "tensor of more than 2^64 bytes");
-    *bytes = n;
-    return 0;
+    return ds_fail(err, DS_FAIL, "tensor of more than 2^64 bytes");
 }
 
 static int put_head(ds_colbuild *b, int dtype, int ndim, const uint64_t *dims, ds_err *err)

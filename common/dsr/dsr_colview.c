@@ -130,14 +130,14 @@ static bool tensor_head(const uint8_t *p, size_t len, size_t *pos, ds_value *x, 
     x->head = p + at;
     x->dtype = p[at++];
     x->ndim = p[at++];
-    uint64_t n = ds_dtype_size(x->dtype);
-    if (n == 0 || x->ndim > 8)
+    if (x->ndim > 8)
         return false;
     for (int i = 0; i < x->ndim; i++)
-        if (!get(p, len, &at, &x->dims[i]) || __builtin_mul_overflow(n, x->dims[i], &n))
+        if (!get(p, len, &at, &x->dims[i]))
             return false;
+    if (!ds_tensor_size(bytes, x->dtype, x->ndim, x->dims))
+        return false;
     x->head_len = at - *pos;
-    *bytes = n;
     *pos = at;
     return true;
 }

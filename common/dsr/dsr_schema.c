@@ -34,6 +34,18 @@ size_t ds_dtype_size(int dtype)
     return dtype >= DS_U8 && dtype <= DS_F64T ? dtypes[dtype].size : 0;
 }
 
+bool ds_tensor_size(uint64_t *bytes, int dtype, int ndim, const uint64_t *dims)
+{
+    uint64_t n = ds_dtype_size(dtype);
+    if (n == 0 || ndim < 0 || ndim > 8)
+        return false;
+    for (int i = 0; i < ndim; i++)
+        if (__builtin_mul_overflow(n, dims[i], &n))
+            return false;
+    *bytes = n;
+    return true;
+}
+
 const char *ds_dtype_name(int dtype)
 {
     return dtype >= DS_U8 && dtype <= DS_F64T ? dtypes[dtype].name : "?";

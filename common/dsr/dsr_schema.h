@@ -47,7 +47,10 @@ enum ds_dtype {
 size_t ds_dtype_size(int dtype);                  /* 0 = no such dtype */
 const char *ds_dtype_name(int dtype);             /* "u8", "bf16", ... */
 int ds_dtype_named(const void *name, size_t len); /* 0 = no such dtype */
-const char *ds_type_name(enum ds_type t);         /* "utf8", "tokens16", ... */
+/* The bytes of a tensor's data; false where it is none: no such dtype, a number of dimensions that
+ * is not 0 to 8, or more than 64 bits count. */
+bool ds_tensor_size(uint64_t *bytes, int dtype, int ndim, const uint64_t *dims);
+const char *ds_type_name(enum ds_type t); /* "utf8", "tokens16", ... */
 
 typedef struct ds_column {
     char *name;

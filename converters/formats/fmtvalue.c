@@ -399,36 +399,46 @@ static int put_runs(conv *k, const ds_fval *v)
                                  k->w->ids.len / 16, k->err);
 }
 
+bool ds_fval_is_tensor(const ds_fval *v)
+{
+    uint64_t bytes;
+    if (!ds_tensor_size(&bytes, v->dtype, v->ndim, v->dims))
+        return false;
+    for (int i = 0; i < v->ndim; i++)
+        if (v->dims[i] > INT64_MAX)
+            return false;
+    return bytes == v->len;
+}
+
 static int tensor_of_json(conv *k, const ds_jspan *o)
 {
     ds_jscan *j = &k->w->scan;
     bool twice;
     const ds_jmember *dtype, *shape, *data;
-    uint64_t dims[8], bytes;
-    int n = 0;
+    ds_fval t = {.kind = DS_FV_ARRAY};
     if (o->kind != DS_J_OBJECT || !(dtype = ds_jscan_find(j, "dtype", 5, &twice)) ||
         !(shape = ds_jscan_find(j, "shape", 5, &twice)) ||
         !(data = ds_jscan_find(j, "data", 4, &twice)) || shape->kind != DS_J_ARRAY ||
         dtype->kind != DS_J_STRING || data->kind != DS_J_STRING)
         return unfit(k, "a tensor has dtype, shape and data");
-    const int d = ds_dtype_named(dtype->value + 1, dtype->value_len - 2);
+    t.dtype = ds_dtype_named(dtype->value + 1, dtype->value_len - 2);
     ds_jspan s, at = {shape->value, shape->value_len, DS_J_ARRAY},
                 text = {data->value, data->value_len, DS_J_STRING};
-    bytes = ds_dtype_size(d);
-    for (ds_jspan_enter(&at); ds_jspan_next(&at, &s); n++) {
+    for (ds_jspan_enter(&at); ds_jspan_next(&at, &s); t.ndim++) {
         int64_t v;
-        if (n == 8 || !ds_jspan_int(&s, &v) || v < 0 ||
-            __builtin_mul_overflow(bytes, (uint64_t)v, &bytes))
+        if (t.ndim == 8 || !ds_jspan_int(&s, &v) || v < 0)
             return unfit(k, "the tensor's shape is none");
-        dims[n] = (uint64_t)v;
+        t.dims[t.ndim] = (uint64_t)v;
     }
     ds_buf_reset(&k->w->text);
     int rc = ds_jspan_base64(&text, &k->w->text);
     if (rc < 0)
         return ds_fail_nomem(k->err);
-    if (rc || d == 0 || k->w->text.len != bytes)
+    t.p = k->w->text.data;
+    t.len = k->w->text.len;
+    if (rc || !ds_fval_is_tensor(&t))
         return unfit(k, "the tensor's data is not what dtype and shape demand");
-    return ds_colbuild_tensor(k->b, d, n, dims, k->w->text.data, k->w->text.len, k->err);
+    return ds_colbuild_tensor(k->b, t.dtype, t.ndim, t.dims, t.p, t.len, k->err);
 }
 
 static int put_tensor(conv *k, const ds_fval *v)

@@ -69,6 +69,9 @@ void ds_fvalwork_fini(ds_fvalwork *w);
 ds_fval ds_fval_json(const ds_jmember *m);
 /* A number of a dtype (not bf16), little endian; false when it passes 63 bits. */
 bool ds_fval_number(ds_fval *v, int dtype, const uint8_t *p);
+/* Whether an array is a tensor: its data is what its dtype and shape demand, and every dimension
+ * fits int64, which is what formats store: a larger one was negative. */
+bool ds_fval_is_tensor(const ds_fval *v);
 /* An array of one dimension. */
 ds_fval ds_fval_ids(int dtype, const void *p, size_t n);
 

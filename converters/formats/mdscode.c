@@ -72,10 +72,9 @@ static bool parse_array(ds_mdscode *c, const char *p)
         return true;
     if (!parse_shape(c, p + n + 1))
         return false;
-    uint64_t bytes = ds_dtype_size(c->dtype);
-    for (int i = 0; i < c->ndim; i++)
-        if (__builtin_mul_overflow(bytes, c->dims[i], &bytes))
-            return false;
+    uint64_t bytes;
+    if (!ds_tensor_size(&bytes, c->dtype, c->ndim, c->dims))
+        return false;
     c->size = bytes <= UINT32_MAX ? (uint32_t)bytes : 0;
     return c->size > 0;
 }
@@ -129,13 +128,9 @@ static bool array(const ds_mdscode *c, const uint8_t *p, size_t len, ds_fval *v)
             for (size_t k = 0; k < w; k++)
                 v->dims[i] = (k ? v->dims[i] : 0) | (uint64_t)p[at + k] << 8 * k;
     }
-    uint64_t bytes = ds_dtype_size(v->dtype);
-    for (int i = 0; i < v->ndim; i++)
-        if (__builtin_mul_overflow(bytes, v->dims[i], &bytes))
-            return false;
     v->p = p + at;
     v->len = len - at;
-    return bytes == v->len;
+    return ds_fval_is_tensor(v);
 }
 
 bool ds_mdscode_value(const ds_mdscode *c, const uint8_t *p, size_t len, ds_fval *v)

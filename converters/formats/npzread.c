@@ -352,14 +352,9 @@ static const char *tensor_at(const group *g, uint64_t i, ds_fval *v)
         if (same)
             v->dtype = d;
     }
-    uint64_t bytes = ds_dtype_size(v->dtype);
-    for (; v->ndim < 8 && (int64_t)ds_get_u64(shape + 8 * v->ndim) >= 0; v->ndim++) {
+    for (; v->ndim < 8 && (int64_t)ds_get_u64(shape + 8 * v->ndim) >= 0; v->ndim++)
         v->dims[v->ndim] = ds_get_u64(shape + 8 * v->ndim);
-        if (__builtin_mul_overflow(bytes, v->dims[v->ndim], &bytes))
-            return "a tensor's shape is too large";
-    }
-    return v->dtype && bytes == v->len ? NULL
-                                       : "a tensor's data is not what its shape and dtype demand";
+    return ds_fval_is_tensor(v) ? NULL : "a tensor's data is not what its shape and dtype demand";
 }
 
 /* Bytes and numbers that lie end to end. */

@@ -226,14 +226,10 @@ static bool join_tensor(ds_fval *v, const ds_fval *shape, const ds_fval *dtype)
         shape->len / 8 > 8)
         return false;
     t.dtype = ds_dtype_named(dtype->p, dtype->len);
-    uint64_t bytes = ds_dtype_size(t.dtype);
-    for (size_t i = 0; i < shape->len / 8; i++) {
-        t.dims[t.ndim] = ds_get_u64(shape->p + 8 * i);
-        if (__builtin_mul_overflow(bytes, t.dims[t.ndim++], &bytes))
-            return false;
-    }
+    for (size_t i = 0; i < shape->len / 8; i++)
+        t.dims[t.ndim++] = ds_get_u64(shape->p + 8 * i);
     *v = t;
-    return t.dtype && bytes == v->len;
+    return ds_fval_is_tensor(v);
 }
 
 /* Features to columns: NULL, or why not. */

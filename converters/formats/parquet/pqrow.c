@@ -384,17 +384,14 @@ static int as_list(ds_pqrow *r, ds_pqcolumn *c, ds_fval *v, const char **why, ds
 
 /* ---- tensors ---- */
 
-static int tensor_shape(ds_fval *v, const ds_buf *dims)
+/* False when there are more dimensions than a tensor has. */
+static bool take_shape(ds_fval *v, const ds_buf *dims)
 {
-    uint64_t bytes = ds_dtype_size(v->dtype);
-
-    v->ndim = (int)(dims->len / 8);
-    for (int i = 0; i < v->ndim; i++) {
-        v->dims[i] = ds_get_u64(dims->data + 8 * i);
-        if (v->dims[i] > INT64_MAX || __builtin_mul_overflow(bytes, v->dims[i], &bytes))
-            return 1;
-    }
-    return bytes != v->len;
+    if (dims->len > sizeof v->dims)
+        return false;
+    for (v->ndim = 0; (size_t)v->ndim < dims->len / 8; v->ndim++)
+        v->dims[v->ndim] = ds_get_u64(dims->data + 8 * v->ndim);
+    return true;
 }
 
 static int as_tensor(ds_pqrow *r, ds_pqcolumn *c, ds_fval *v, const char **why, ds_err *err)
@@ -419,8 +416,7 @@ static int as_tensor(ds_pqrow *r, ds_pqcolumn *c, ds_fval *v, const char **why, 
         v->p = bytes.len ? bytes.p : (const uint8_t *)"";
         v->len = bytes.len;
     }
-    const bool good =
-        there && v->dtype && !shaped && c->text.len <= sizeof v->dims && !tensor_shape(v, &c->text);
+    const bool good = there && !shaped && take_shape(v, &c->text) && ds_fval_is_tensor(v);
     return good ? 0 : unfit(r, c, 1, "its dtype, shape and data are not those of a tensor", err);
 }
 
