@@ -101,6 +101,15 @@ static inline void ds_set_u32(uint8_t *p, uint32_t v)
         p[i] = (uint8_t)(v >> 8 * i);
 }
 /* Big endian: numbers that are ordered as their bytes are. */
+static inline uint32_t ds_get_big32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+static inline void ds_set_big32(uint8_t *p, uint32_t v)
+{
+    for (int i = 0; i < 4; i++)
+        p[i] = (uint8_t)(v >> 8 * (3 - i));
+}
 static inline uint64_t ds_get_big(const uint8_t *p)
 {
     uint64_t v = 0;

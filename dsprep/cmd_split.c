@@ -73,8 +73,7 @@ static int part_of(work *w, const split *s, const ds_wval *group, size_t *part, 
     if (ds_buf_put(&w->text, salt, strlen(salt) + 1) || ds_buf_put(&w->text, group->p, group->len))
         return ds_fail_nomem(err);
     int rc = ds_sha_bytes(&sha, w->text.data, w->text.len, err);
-    const uint64_t h =
-        (uint64_t)sha.b[0] << 24 | (uint64_t)sha.b[1] << 16 | (uint64_t)sha.b[2] << 8 | sha.b[3];
+    const uint64_t h = ds_get_big32(sha.b);
     *part = 0;
     while (*part + 1 < s->n && h * UNIT >= s->upto[*part] << 32)
         ++*part;

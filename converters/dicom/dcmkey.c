@@ -68,8 +68,7 @@ static void decimal(char *out, const uint8_t b[16])
     char text[40];
     size_t n = 0;
     for (int i = 0; i < 4; i++)
-        limb[i] = (uint32_t)b[4 * i] << 24 | (uint32_t)b[4 * i + 1] << 16 |
-                  (uint32_t)b[4 * i + 2] << 8 | b[4 * i + 3];
+        limb[i] = ds_get_big32(b + 4 * i);
     do {
         uint64_t rest = 0;
         for (int i = 0; i < 4; i++) {

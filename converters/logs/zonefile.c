@@ -35,17 +35,9 @@ static int add(ds_zone *z, int64_t since, int32_t offset, ds_err *err)
 
 /* ---- the table ---- */
 
-static uint64_t big(const uint8_t *p, size_t width)
-{
-    uint64_t v = 0;
-    for (size_t i = 0; i < width; i++)
-        v = v << 8 | p[i];
-    return v;
-}
-
 static int64_t big_signed(const uint8_t *p, size_t width)
 {
-    return width == 8 ? (int64_t)big(p, 8) : (int32_t)big(p, 4);
+    return width == 8 ? (int64_t)ds_get_big(p) : (int32_t)ds_get_big32(p);
 }
 
 /* The six numbers of a head: of UT and standard indicators, leap seconds, times, types, bytes. */
@@ -56,7 +48,7 @@ static bool head(const uint8_t *p, size_t len, uint32_t n[NUMBERS])
     if (len < HEAD || memcmp(p, "TZif", 4) != 0)
         return false;
     for (size_t i = 0; i < NUMBERS; i++)
-        n[i] = (uint32_t)big(p + 20 + 4 * i, 4);
+        n[i] = ds_get_big32(p + 20 + 4 * i);
     return true;
 }
 
@@ -78,12 +70,12 @@ static int table(ds_zone *z, const uint8_t *p, const uint32_t n[NUMBERS], size_t
     for (uint32_t i = 0; i < n[NTYPE]; i++)
         if (llabs(big_signed(types + 6 * (size_t)i, 4)) > FARTHEST)
             return ds_fail(err, DS_FAIL, "an offset of more than 26 hours");
-    rc = add(z, INT64_MIN, (int32_t)big(types, 4), err);
+    rc = add(z, INT64_MIN, (int32_t)ds_get_big32(types), err);
     for (uint32_t i = 0; rc == 0 && i < n[NTIME]; i++) {
         const int64_t since = big_signed(p + i * width, width);
         if (which[i] >= n[NTYPE] || since <= z->v[z->n - 1].since)
             return ds_fail(err, DS_FAIL, "transition %u is out of order or of no type", i);
-        rc = add(z, since, (int32_t)big(types + 6 * (size_t)which[i], 4), err);
+        rc = add(z, since, (int32_t)ds_get_big32(types + 6 * (size_t)which[i]), err);
     }
     return rc;
 }

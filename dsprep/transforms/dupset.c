@@ -70,8 +70,7 @@ int ds_dupset_mark(ds_dupset *d, const uint8_t mark[DS_DUP_MARK], ds_err *err)
     uint8_t e[ENTRY];
     const uint32_t i = (uint32_t)(d->n - 1);
     memcpy(e, mark, DS_DUP_MARK);
-    for (unsigned k = 0; k < 4; k++)
-        e[DS_DUP_MARK + k] = (uint8_t)(i >> (24 - 8 * k));
+    ds_set_big32(e + DS_DUP_MARK, i);
     return ds_extsort_put(d->sort, e, err);
 }
 
@@ -140,7 +139,7 @@ int ds_dupset_join(ds_dupset *d, ds_err *err)
         return rc;
     while ((got = ds_extsort_next(d->sort, &e, err)) > 0) {
         const uint8_t *p = (const uint8_t *)e + DS_DUP_MARK;
-        const uint32_t i = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+        const uint32_t i = ds_get_big32(p);
         if (any && memcmp(mark, e, DS_DUP_MARK) == 0) {
             join(d->parent, first, i);
             continue;

@@ -42,17 +42,6 @@ struct ds_verdiff {
     ds_extsort *rest, *out;
 };
 
-static void put_u32(uint8_t p[4], uint32_t v)
-{
-    for (unsigned i = 0; i < 4; i++)
-        p[i] = (uint8_t)(v >> (24 - 8 * i));
-}
-
-static uint32_t get_u32(const uint8_t p[4])
-{
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
 /* ---- digests ---- */
 
 static ds_x128 digest(const void *p, size_t len, uint64_t seed)
@@ -220,8 +209,8 @@ int ds_verdiff_digest(ds_recdigest *out, const ds_verdiff *d, bool after, const 
 static int record(const ds_verdiff *d, job *j, uint64_t row)
 {
     entry e = {.side = j->after};
-    put_u32(e.place, (uint32_t)j->look.block);
-    put_u32(e.place + 4, (uint32_t)row);
+    ds_set_big32(e.place, (uint32_t)j->look.block);
+    ds_set_big32(e.place + 4, (uint32_t)row);
     if (ds_verdiff_digest(&e.digest, d, j->after, &j->look.rec, &j->scratch))
         return DS_NOMEM;
     return ds_buf_put(&j->entries, &e, sizeof e);
@@ -544,8 +533,8 @@ int ds_verdiff_next(ds_verdiff *d, ds_diffitem *item, ds_err *err)
     const outcome *o = p;
     *item = (ds_diffitem){.change = (enum ds_change)o->change,
                           .digest = o->digest,
-                          .a = {get_u32(o->a), get_u32(o->a + 4)},
-                          .b = {get_u32(o->b), get_u32(o->b + 4)}};
+                          .a = {ds_get_big32(o->a), ds_get_big32(o->a + 4)},
+                          .b = {ds_get_big32(o->b), ds_get_big32(o->b + 4)}};
     return 1;
 }
 

@@ -47,16 +47,11 @@ static bool unlz4(const uint8_t *p, size_t len, uint8_t *to, size_t n)
     return LZ4_decompress_safe((const char *)p, (char *)to, (int)len, (int)n) == (int)n;
 }
 
-static uint32_t big(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
 /* Blocks of u32 bytes that come out and u32 bytes that follow, big endian. */
 static bool unframe(const uint8_t *p, size_t len, uint8_t *to, size_t n)
 {
     while (len >= 8 && n) {
-        const size_t out = big(p), in = big(p + 4);
+        const size_t out = ds_get_big32(p), in = ds_get_big32(p + 4);
         if (in > len - 8 || out > n || !unlz4(p + 8, in, to, out))
             return false;
         p += 8 + in;
