@@ -3,21 +3,14 @@
 
 #include <string.h>
 
+#include "utf8.h"
+
 #define WIDTH 80
 #define HELP_MAX 2048 /* bytes of one description */
 #define OPT_COLUMN 26 /* where the description of an option begins */
 #define WORD_MAX 64   /* longer words are not looked for among the names */
 
 /* ---- plain text ------------------------------ */
-
-/* Columns that n bytes of UTF-8 take, every character counted as one. */
-static size_t columns(const char *s, size_t n)
-{
-    size_t c = 0;
-    for (size_t i = 0; i < n; i++)
-        c += ((unsigned char)s[i] & 0xc0) != 0x80;
-    return c;
-}
 
 /* Writes n bytes as words with line breaks; `at` is the column we stand at, `indent` that of the
  * lines that follow. Newlines count as blanks. Returns the column reached. */
@@ -32,7 +25,7 @@ static size_t wrap_n(FILE *f, const char *s, size_t n, size_t at, size_t indent)
             i++;
             continue;
         }
-        size_t w = columns(s + i, len);
+        size_t w = ds_utf8_count(s + i, len);
         if (!first && at + 1 + w > WIDTH) {
             fprintf(f, "\n%*s", (int)indent, "");
             at = indent;

@@ -1,5 +1,5 @@
-/* utf8.h - is it UTF-8? RFC 3629: no overlong forms, no surrogates, nothing past U+10FFFF. And a
- * code point as bytes. */
+/* utf8.h - is it UTF-8? RFC 3629: no overlong forms, no surrogates, nothing past U+10FFFF. Its
+ * characters (code points) counted, cut between, and made. */
 #ifndef DS_UTF8_H
 #define DS_UTF8_H
 
@@ -19,6 +19,26 @@ typedef struct ds_utf8_state {
 } ds_utf8_state;
 _Bool ds_utf8_feed(ds_utf8_state *s, const uint8_t *p, size_t len);
 _Bool ds_utf8_end(ds_utf8_state *s);
+
+/* How many of the bytes begin a character. */
+static inline size_t ds_utf8_count(const void *text, size_t len)
+{
+    const uint8_t *p = text;
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++)
+        n += (p[i] & 0xc0) != 0x80;
+    return n;
+}
+/* The whole characters that at most `most` of the bytes hold, in bytes. */
+static inline size_t ds_utf8_whole(const void *text, size_t len, size_t most)
+{
+    const uint8_t *p = text;
+    if (len <= most)
+        return len;
+    while (most && (p[most] & 0xc0) == 0x80)
+        most--;
+    return most;
+}
 
 /* The bytes of a code point, and how many: 1 to 4. What is none is the caller's to keep away. */
 static inline unsigned ds_utf8_put(uint8_t out[4], uint32_t u)

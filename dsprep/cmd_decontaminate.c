@@ -11,6 +11,7 @@
 #include "pool.h"
 #include "spool.h"
 #include "term.h"
+#include "utf8.h"
 
 static int run(int argc, char **argv);
 
@@ -244,15 +245,6 @@ typedef struct work {
     bool any;
 } work;
 
-static size_t whole_characters(const uint8_t *p, size_t len, size_t most)
-{
-    if (len <= most)
-        return len;
-    while (most && (p[most] & 0xc0) == 0x80)
-        most--;
-    return most;
-}
-
 /* {"set":"gsm8k","record":"q17","runs":31,"of":40 - and what follows is the caller's. */
 static int put_hit(const decon *d, const ds_gramhit *h, ds_buf *out)
 {
@@ -275,7 +267,7 @@ static int put_report(const decon *d, work *w, const ds_rowblock *b, const ds_gr
     size_t len;
     int rc = key_of(b->schema, &w->hasher, b->views, w->values, derived, &key, &len, err);
     for (size_t i = 0; rc == 0 && i < n; i++) {
-        const size_t shown = whole_characters(x->p + h[i].from, h[i].to - h[i].from, QUOTE);
+        const size_t shown = ds_utf8_whole(x->p + h[i].from, h[i].to - h[i].from, QUOTE);
         ds_buf_reset(&w->line);
         if (ds_buf_puts(&w->line, "{\"key\":") || ds_json_str(&w->line, (const char *)key, len) ||
             ds_buf_putc(&w->line, ',') || put_hit(d, &h[i], &w->line) ||
@@ -302,7 +294,7 @@ static int put_verdict(const decon *d, work *w, ds_rowblock *b, uint64_t row, co
     }
     ds_gramindex_name(d->index, h->record, &set, &key, &len);
     if (ds_buf_printf(&w->text, "%s ", set) ||
-        ds_buf_put(&w->text, key, whole_characters(key, len, QUOTE)) ||
+        ds_buf_put(&w->text, key, ds_utf8_whole(key, len, QUOTE)) ||
         ds_buf_printf(&w->text, ": %u of %u", h->common, h->of) || !ds_buf_cstr(&w->text))
         return ds_fail_nomem(err);
     return ds_rowblock_drop(b, row, OVERLAP, (const char *)w->text.data, err);

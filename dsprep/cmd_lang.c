@@ -7,6 +7,7 @@
 #include "langpart.h"
 #include "sharedobj.h"
 #include "term.h"
+#include "utf8.h"
 
 static int run(int argc, char **argv);
 
@@ -102,11 +103,7 @@ static int check_codes(const lang *l, ds_err *err)
 /* What is looked at: whole characters, control characters as spaces. */
 static int look_at(work *w, const uint8_t *p, size_t len, size_t most, ds_err *err)
 {
-    if (len > most) {
-        len = most;
-        while (len && (p[len] & 0xc0) == 0x80)
-            len--;
-    }
+    len = ds_utf8_whole(p, len, most);
     ds_buf_reset(&w->text);
     if (ds_buf_put(&w->text, p, len) || ds_buf_putc(&w->text, 0))
         return ds_fail_nomem(err);

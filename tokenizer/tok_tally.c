@@ -138,21 +138,13 @@ void ds_tally_fini(ds_tally *t)
     memset(t, 0, sizeof *t);
 }
 
-static size_t chars_of(const uint8_t *p, size_t len)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < len; i++)
-        n += (p[i] & 0xc0) != 0x80;
-    return n;
-}
-
 /* The parts that are open make characters together, or are given up as what they are. */
 static void close_parts(ds_tally *t, uint8_t kind)
 {
     ds_tally_row *r = &t->script[kind];
     r->tokens += t->n_open;
     r->bytes += t->open.len;
-    r->chars += chars_of(t->open.data, t->open.len);
+    r->chars += ds_utf8_count(t->open.data, t->open.len);
     t->n_open = 0;
     ds_buf_reset(&t->open);
 }
@@ -177,7 +169,7 @@ void ds_tally_end(ds_tally *t)
 static int put_one(ds_tally *t, uint32_t id, ds_buf *text)
 {
     int rc = ds_tok_stands_for(t->tok, id, t->byte_level, text);
-    size_t chars = chars_of(text->data, text->len);
+    size_t chars = ds_utf8_count(text->data, text->len);
     t->count[id]++;
     t->unknown += id == t->unknown_id;
     t->all.tokens++;

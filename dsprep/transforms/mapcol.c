@@ -196,10 +196,7 @@ int ds_mapcol_member(ds_mapcol *m, const char *name, const char *expr, ds_err *e
 static int refuse(ds_mapwork *k, const void *p, size_t len, const char *what, ds_err *err)
 {
     enum { SHOWN = 60 };
-    size_t n = len;
-    if (n > SHOWN)
-        for (n = SHOWN; n > 0 && (((const uint8_t *)p)[n] & 0xc0) == 0x80;)
-            n--;
+    const size_t n = ds_utf8_whole(p, len, SHOWN);
     ds_buf_reset(&k->why);
     if (ds_json_name(&k->why, p ? p : "", n) || (n < len && ds_buf_puts(&k->why, "...")) ||
         ds_buf_printf(&k->why, " %s", what) || !ds_buf_cstr(&k->why))

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "extsort.h"
+#include "utf8.h"
 
 /* ---- columns ---- */
 
@@ -94,9 +95,7 @@ int ds_mixkeys_put(ds_mixkeys *k, const void *key, size_t len, ds_err *err)
     ds_sha sha;
     int rc = ds_sha_bytes(&sha, key, len, err);
     memcpy(e, sha.b, HASH);
-    e[HASH] = (uint8_t)(len < SHOWN ? len : SHOWN);
-    while (len > SHOWN && e[HASH] && (((const uint8_t *)key)[e[HASH]] & 0xc0) == 0x80)
-        e[HASH]--; /* whole characters */
+    e[HASH] = (uint8_t)ds_utf8_whole(key, len, SHOWN);
     memcpy(e + HASH + 1, key, e[HASH]);
     return rc ? rc : ds_extsort_put(k->sort, e, err);
 }

@@ -6,6 +6,7 @@
 
 #include "json.h"
 #include "jsonrow.h"
+#include "utf8.h"
 #include "where_priv.h"
 
 typedef struct eval {
@@ -387,7 +388,6 @@ static int call(eval *e, int n, ds_wval *out)
 {
     const ds_wnode *v = &e->w->v[n];
     ds_wval a;
-    int64_t chars = 0;
     int rc = value_of(e, v->a, &a);
     *out = null_value;
     if (rc || a.type == DS_W_NULL)
@@ -402,9 +402,7 @@ static int call(eval *e, int n, ds_wval *out)
         return 0;
     switch (v->op) {
     case W_LEN:
-        for (size_t i = 0; i < a.len; i++)
-            chars += (a.p[i] & 0xc0) != 0x80;
-        *out = (ds_wval){.type = DS_W_INT, .i = chars};
+        *out = (ds_wval){.type = DS_W_INT, .i = (int64_t)ds_utf8_count(a.p, a.len)};
         return 0;
     case W_SIZE:
         *out = (ds_wval){.type = DS_W_INT, .i = (int64_t)a.len};

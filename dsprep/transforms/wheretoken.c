@@ -2,14 +2,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "utf8.h"
 #include "whereparse.h"
 
 int ds_wparse_fail(ds_wparse *s, size_t at, const char *what)
 {
-    size_t n = at < s->len ? s->len - at : 0;
-    if (n > 20)
-        for (n = 20; n > 0 && ((uint8_t)s->p[at + n] & 0xc0) == 0x80;)
-            n--; /* no half characters */
+    const size_t n = at < s->len ? ds_utf8_whole(s->p + at, s->len - at, 20) : 0;
     return ds_fail(s->err, DS_USAGE, "expression, at byte %zu (%.*s): %s", at, n ? (int)n : 7,
                    n ? s->p + at : "its end", what);
 }

@@ -149,10 +149,8 @@ static int find_end(chain *c, int fd, const char *path, uint64_t size, ds_err *e
 static int put_text(ds_buf *b, const char *s)
 {
     ds_buf clean = {0};
-    size_t n = strnlen(s, REASON_MAX);
+    size_t n = ds_utf8_whole(s, strlen(s), REASON_MAX);
     int rc = 0;
-    while (n && s[n] && ((uint8_t)s[n] & 0xc0) == 0x80)
-        n--;
     while (n && (s[n - 1] == '\n' || s[n - 1] == ' '))
         n--;
     for (size_t at = 0; !rc && at < n; at++) {

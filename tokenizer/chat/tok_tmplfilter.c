@@ -2,6 +2,8 @@
  * for the arguments it takes; others are refused. */
 #include "tok_tmplpriv.h"
 
+#include "utf8.h"
+
 enum {
     F_TRIM,
     F_LENGTH,
@@ -39,19 +41,11 @@ int ds_tm_filter(const tm_str *name)
     return ds_tm_number_of(filters, name);
 }
 
-static size_t code_points(const tm_str *s)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < s->len; i++)
-        n += (s->p[i] & 0xc0) != 0x80;
-    return n;
-}
-
 static tm_val length(tm_ctx *c, const tm_node *n, const tm_val *v)
 {
     switch (v->type) {
     case TM_STR:
-        return tm_int((int64_t)code_points(&v->u.s));
+        return tm_int((int64_t)ds_utf8_count(v->u.s.p, v->u.s.len));
     case TM_LIST:
         return tm_int((int64_t)v->u.list->n);
     case TM_MAP:

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "utf8.h"
+
 #define MEMORY_MAX ((size_t)256 << 20)
 #define OUTPUT_MAX ((size_t)256 << 20)
 #define DEPTH_MAX 1024
@@ -56,12 +58,7 @@ static size_t offset_of(const tm_str *s, uint64_t i)
 
 static int64_t count_of(const tm_val *v)
 {
-    int64_t n = 0;
-    if (v->type == TM_LIST)
-        return (int64_t)v->u.list->n;
-    for (size_t i = 0; i < v->u.s.len; i++)
-        n += (v->u.s.p[i] & 0xc0) != 0x80;
-    return n;
+    return (int64_t)(v->type == TM_LIST ? v->u.list->n : ds_utf8_count(v->u.s.p, v->u.s.len));
 }
 
 static tm_val item(tm_ctx *c, const tm_val *of, const tm_val *key)
