@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "hash.h"
+#include "jsonmember.h"
 
 const char *const ds_facet_names[] = {"label", "lang", "language", "source", NULL};
 
@@ -101,62 +102,21 @@ int ds_facet_add(ds_facet *f, enum ds_type type, const ds_value *x, ds_err *err)
     return add_text(f, (const uint8_t *)text, strlen(text), err);
 }
 
-/* ---- a member of minified JSON ---- */
-
-/* Behind the string that begins at p[at]. */
-static size_t string_end(const uint8_t *p, size_t len, size_t at)
-{
-    for (at++; at < len && p[at] != '"'; at++)
-        at += p[at] == '\\';
-    return at < len ? at + 1 : len;
-}
-
-/* Behind the value that begins at p[at]. */
-static size_t value_end(const uint8_t *p, size_t len, size_t at)
-{
-    size_t depth = 0;
-
-    while (at < len) {
-        const uint8_t c = p[at];
-        if (depth == 0 && (c == ',' || c == '}'))
-            break;
-        depth += c == '{' || c == '[';
-        depth -= c == '}' || c == ']';
-        at = c == '"' ? string_end(p, len, at) : at + 1;
-    }
-    return at < len ? at : len;
-}
-
-/* The first member of that name, as it is spelled; false: there is none. */
-static bool find_member(const uint8_t *p, size_t len, const char *name, const uint8_t **value,
-                        size_t *size)
-{
-    const size_t n = strlen(name);
-    size_t at = 1;
-
-    while (len && p[0] == '{' && at < len && p[at] == '"') {
-        const size_t colon = string_end(p, len, at), end = value_end(p, len, colon + 1);
-        if (colon - at == n + 2 && !memcmp(p + at + 1, name, n) && colon < end) {
-            *value = p + colon + 1;
-            *size = end - colon - 1;
-            return true;
-        }
-        at = end + 1;
-    }
-    return false;
-}
-
 int ds_facet_add_member(ds_facet *f, const char *member, const ds_value *x, ds_err *err)
 {
-    const uint8_t *v = NULL;
-    size_t n = 0;
+    const size_t name_len = strlen(member);
+    ds_jsonmembers it;
+    ds_jsonmember m;
+    bool found = false;
 
-    if (x->null || !find_member(x->p, x->len, member, &v, &n) || n == 0 || *v == '{' || *v == '[' ||
-        *v == 'n')
+    ds_jsonmembers_begin(&it, x->p, x->null ? 0 : x->len);
+    while (!found && ds_jsonmembers_next(&it, &m)) /* the first of that name, as it is spelled */
+        found = m.name_len == name_len && !memcmp(m.name, member, name_len);
+    if (!found || *m.value == '{' || *m.value == '[' || *m.value == 'n')
         return put(f, DS_FACET_ABSENT, err);
-    if (*v != '"')
-        return add_text(f, v, n, err);
-    if (memchr(v, '\\', n))
+    if (*m.value != '"')
+        return add_text(f, m.value, m.value_len, err);
+    if (memchr(m.value, '\\', m.value_len))
         return put(f, DS_FACET_OTHER, err);
-    return add_text(f, v + 1, n - 2, err);
+    return add_text(f, m.value + 1, m.value_len - 2, err);
 }

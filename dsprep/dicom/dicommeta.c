@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jsonmember.h"
+
 /* A member: its name with quotes, and all of it. */
 typedef struct member {
     const char *p;
@@ -15,37 +17,6 @@ typedef struct members {
     size_t n, cap;
 } members;
 
-/* Behind the string that begins at i, or 0. */
-static size_t string_end(const char *p, size_t len, size_t i)
-{
-    for (i++; i < len && p[i] != '"'; i++)
-        if (p[i] == '\\')
-            i++;
-    return i < len ? i + 1 : 0;
-}
-
-/* Behind the value that begins at i, or 0. */
-static size_t value_end(const char *p, size_t len, size_t i)
-{
-    size_t depth = 0;
-    while (i < len) {
-        if (p[i] == '"') {
-            i = string_end(p, len, i);
-            if (i == 0)
-                return 0;
-            continue;
-        }
-        if (depth == 0 && (p[i] == ',' || p[i] == '}'))
-            return i;
-        if (p[i] == '{' || p[i] == '[')
-            depth++;
-        else if (p[i] == '}' || p[i] == ']')
-            depth--;
-        i++;
-    }
-    return 0;
-}
-
 static int add(members *m, member x, ds_err *err)
 {
     if (ds_grow(&m->v, &m->cap, m->n, sizeof *m->v))
@@ -54,25 +25,20 @@ static int add(members *m, member x, ds_err *err)
     return 0;
 }
 
-static int scan(members *m, const char *p, size_t len, ds_err *err)
+static int scan(members *m, const void *text, size_t len, ds_err *err)
 {
-    size_t i = 1;
+    ds_jsonmembers it;
+    ds_jsonmember x;
     int rc = 0;
-    bool ok = len >= 2 && p[0] == '{' && p[len - 1] == '}';
-    while (ok && rc == 0 && p[i] != '}') {
-        member x = {.p = p + i};
-        size_t name = p[i] == '"' ? string_end(p, len, i) : 0;
-        size_t end = name && name < len && p[name] == ':' ? value_end(p, len, name + 1) : 0;
-        ok = end > 0;
-        if (!ok)
-            break;
-        x.name = name - i;
-        x.len = end - i;
-        rc = add(m, x, err);
-        i = end + (p[end] == ',');
+    ds_jsonmembers_begin(&it, text, len);
+    while (rc == 0 && ds_jsonmembers_next(&it, &x)) {
+        const char *p = (const char *)x.name - 1;
+        const size_t all = (size_t)((const char *)x.value + x.value_len - p);
+        rc = add(m, (member){.p = p, .name = x.name_len + 2, .len = all}, err);
     }
-    return rc == 0 && !(ok && i == len - 1) ? ds_fail(err, DS_CORRUPT, "metadata is no JSON object")
-                                            : rc;
+    if (rc == 0 && !ds_jsonmembers_whole(&it))
+        rc = ds_fail(err, DS_CORRUPT, "metadata is no JSON object");
+    return rc;
 }
 
 static int by_bytes(const void *x, const void *y)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "hash.h"
+#include "jsonmember.h"
 
 enum { NUMBER = 63 };
 
@@ -46,37 +47,6 @@ ds_colstat *ds_statmember_at(ds_colstat *s, const void *name, size_t len, size_t
     return &v->stat;
 }
 
-/* ---- one object's text: minified and valid where it was committed, but not relied on ---- */
-
-/* Behind the string that begins at p[i]; len when it does not end. */
-static size_t string_end(const uint8_t *p, size_t len, size_t i)
-{
-    for (i++; i < len && p[i] != '"'; i++)
-        i += p[i] == '\\';
-    return i < len ? i + 1 : len;
-}
-
-static size_t value_end(const uint8_t *p, size_t len, size_t i)
-{
-    size_t depth = 0;
-    while (i < len) {
-        if (p[i] == '"')
-            i = string_end(p, len, i);
-        else if (p[i] == '{' || p[i] == '[') {
-            depth++;
-            i++;
-        } else if ((p[i] == '}' || p[i] == ']' || p[i] == ',') && !depth)
-            return i;
-        else {
-            depth -= p[i] == '}' || p[i] == ']';
-            i++;
-        }
-        if (!depth && i < len && (p[i] == ',' || p[i] == '}' || p[i] == ']'))
-            return i;
-    }
-    return len;
-}
-
 static int number(ds_colstat *m, const uint8_t *p, size_t len)
 {
     char text[NUMBER + 1];
@@ -90,14 +60,14 @@ static int number(ds_colstat *m, const uint8_t *p, size_t len)
 
 static int take(ds_colstat *m, const uint8_t *p, size_t len)
 {
-    const uint8_t c = len ? p[0] : 0;
+    const uint8_t c = p[0];
     int rc = 0;
     if (c == 'n') {
         m->nulls++;
-    } else if (c != '{' && c != '[' && c) {
+    } else if (c != '{' && c != '[') {
         rc = ds_colstat_scalar(m, p, len);
         if (!rc && c == '"')
-            rc = ds_colstat_length(m, len > 2 ? len - 2 : 0);
+            rc = ds_colstat_length(m, len - 2);
         else if (!rc && c != 't' && c != 'f')
             rc = number(m, p, len);
     }
@@ -107,21 +77,16 @@ static int take(ds_colstat *m, const uint8_t *p, size_t len)
 
 int ds_statmember_value(ds_colstat *s, const uint8_t *p, size_t len)
 {
+    ds_jsonmembers it;
+    ds_jsonmember x;
     int rc = 0;
-    if (!len || p[0] != '{')
-        return 0;
-    for (size_t i = 1, k = 0; !rc && i < len && p[i] == '"'; k++) {
-        const size_t name = i + 1, name_end = string_end(p, len, i);
-        if (name_end >= len || p[name_end] != ':')
-            break;
-        const size_t at = name_end + 1, end = value_end(p, len, at);
-        ds_colstat *m =
-            ds_statmember_at(s, p + name, name_end - 1 - name, k, DS_STAT_CHUNK_MEMBERS);
+    ds_jsonmembers_begin(&it, p, len);
+    for (size_t k = 0; !rc && ds_jsonmembers_next(&it, &x); k++) {
+        ds_colstat *m = ds_statmember_at(s, x.name, x.name_len, k, DS_STAT_CHUNK_MEMBERS);
         if (m)
-            rc = take(m, p + at, end - at);
+            rc = take(m, x.value, x.value_len);
         else if (s->nmembers < DS_STAT_CHUNK_MEMBERS)
             rc = DS_NOMEM;
-        i = end < len && p[end] == ',' ? end + 1 : len;
     }
     return rc;
 }
