@@ -243,19 +243,20 @@ static int w3c_line(ds_logtable *t, enum head h, const uint8_t *p, size_t len)
     return set_names(t, DS_LOG_W3C, p, len);
 }
 
-static int hex(uint8_t c)
+/* The byte that two hex digits write; -1 where they are none. */
+static int hex_pair(const uint8_t *p)
 {
-    const uint8_t small = c | 0x20;
-    return c >= '0' && c <= '9' ? c - '0' : small >= 'a' && small <= 'f' ? small - 'a' + 10 : -1;
+    const int a = ds_hex_digit(p[0]), b = ds_hex_digit(p[1]);
+    return a < 0 || b < 0 ? -1 : a << 4 | b;
 }
 
 /* Begins a head. */
 static void set_separator(ds_logtable *t, const uint8_t *p, size_t len)
 {
-    const bool coded = len == 5 && p[1] == '\\' && p[2] == 'x' && hex(p[3]) >= 0 && hex(p[4]) >= 0;
+    const int coded = len == 5 && p[1] == '\\' && p[2] == 'x' ? hex_pair(p + 3) : -1;
     forget_names(t, NULL);
     t->kind.len = t->unset.len = t->empty.len = 0;
-    t->delimiter = coded ? (uint8_t)(hex(p[3]) * 16 + hex(p[4])) : len == 2 ? p[1] : '\t';
+    t->delimiter = coded >= 0 ? (uint8_t)coded : len == 2 ? p[1] : '\t';
 }
 
 static int zeek_line(ds_logtable *t, enum head h, const uint8_t *p, size_t len)
@@ -447,9 +448,9 @@ static int undo_agent(ds_logline *l, bool blanks, const uint8_t **p, size_t *n)
         return DS_NOMEM;
     for (size_t i = 0; i < *n; i++) {
         const uint8_t *c = *p + i;
-        const bool coded = !blanks && *c == '%' && *n - i > 2 && hex(c[1]) >= 0 && hex(c[2]) >= 0;
-        out[k++] = coded ? (uint8_t)(hex(c[1]) * 16 + hex(c[2])) : blanks && *c == '+' ? ' ' : *c;
-        i += coded ? 2 : 0;
+        const int coded = !blanks && *c == '%' && *n - i > 2 ? hex_pair(c + 1) : -1;
+        out[k++] = coded >= 0 ? (uint8_t)coded : blanks && *c == '+' ? ' ' : *c;
+        i += coded >= 0 ? 2 : 0;
     }
     if (blanks || ds_text_clean(out, k)) {
         *p = out;

@@ -50,9 +50,8 @@ static int on_part(void *ctx, const ds_s3_key *k, ds_err *err)
     const char *hex = k->etag ? k->etag + (*k->etag == '"') : "";
     if (strlen(hex) < (size_t)2 * MD5_LEN || k->number < 1 || k->number > u->n)
         return 0;
-    for (size_t i = 0; i < MD5_LEN; i++)
-        if (sscanf(hex + 2 * i, "%2hhx", &p.md5[i]) != 1)
-            return 0; /* another kind of sum: the part is sent once more */
+    if (!ds_hex_decode(hex, (size_t)2 * MD5_LEN, p.md5, MD5_LEN))
+        return 0; /* another kind of sum: the part is sent once more */
     u->there[k->number - 1] = p;
     return 0;
 }
