@@ -15,7 +15,13 @@
 #include "sign.h"
 #include "utf8.h"
 
-enum { NAME_MAX_LEN = 128, MESSAGE_MAX = 1 << 20 };
+enum {
+    NAME_MAX_LEN = 128,
+    MESSAGE_MAX = 1 << 20,
+    LIST_TRIES = 10,
+    OPEN_PACKS = 64 /* libgit2 has no limit of its own, and takes a pack that it cannot open for
+                       one that is not there */
+};
 
 struct ds_catalog {
     git_repository *repo;
@@ -90,6 +96,8 @@ static void begin(void)
     begun = git_libgit2_init();
     if (begun >= 0) /* off by default: a commit could vanish */
         begun = git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, 1);
+    if (begun >= 0)
+        begun = git_libgit2_opts(GIT_OPT_SET_MWINDOW_FILE_LIMIT, (size_t)OPEN_PACKS);
 }
 
 int ds_git_begin(ds_err *err)
@@ -150,6 +158,15 @@ int ds_catalog_open(ds_catalog **out, const char *store, ds_err *err)
     }
     *out = c;
     return 0;
+}
+
+int ds_catalog_reopen(ds_catalog *c, ds_err *err)
+{
+    git_odb_free(c->odb);
+    git_repository_free(c->repo);
+    c->odb = NULL;
+    c->repo = NULL;
+    return open_repo(c, err);
 }
 
 void ds_catalog_close(ds_catalog *c)
@@ -229,6 +246,32 @@ int ds_catalog_lay_over(ds_catalog *c, ds_catalog *under, ds_err *err)
 int ds_catalog_pack(ds_gitpack **out, ds_catalog *c, ds_err *err)
 {
     return ds_gitpack_new(out, c->odb, c->pack_dir, err);
+}
+
+static int add_object(const git_oid *id, void *ids)
+{
+    return ds_buf_put(ids, id, sizeof *id) ? 1 : 0;
+}
+
+/* A pack that libgit2 knows of and that went ends its listing, and it never forgets one: so each
+ * time it looks anew. */
+int ds_catalog_objects(ds_buf *ids, const ds_catalog *c, ds_err *err)
+{
+    char *dir = NULL;
+    if (asprintf(&dir, "%s/objects", c->dir) < 0)
+        return ds_fail_nomem(err);
+    int rc = -1; /* git's; 1 from add_object */
+    for (int tries = 0; rc < 0 && tries < LIST_TRIES; tries++) {
+        git_odb *odb = NULL;
+        ds_buf_reset(ids);
+        rc = git_odb_open(&odb, dir);
+        rc = rc < 0 ? rc : git_odb_foreach(odb, add_object, ids);
+        git_odb_free(odb);
+    }
+    free(dir);
+    if (rc > 0)
+        return ds_fail_nomem(err);
+    return rc ? ds_fail_git_read(err, "%s: its objects cannot be listed", c->dir) : 0;
 }
 
 /* ---- names

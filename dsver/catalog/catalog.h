@@ -27,12 +27,18 @@ typedef struct ds_catalog ds_catalog;
 int ds_catalog_create(const char *dir, ds_err *err); /* fine when it is there */
 /* That of the store in the folder: catalog.git, locks/refs.lock, oplog. */
 int ds_catalog_open(ds_catalog **out, const char *store, ds_err *err);
+/* Forgets what libgit2 knows of packs that are gone. Nothing that was lent may be in use, and no
+ * other may lie below it. When it fails c can only be closed. */
+int ds_catalog_reopen(ds_catalog *c, ds_err *err);
 void ds_catalog_close(ds_catalog *c); /* NULL is fine */
 git_repository *ds_catalog_repo(ds_catalog *c);
 git_odb *ds_catalog_odb(ds_catalog *c);
 const char *ds_catalog_dir(const ds_catalog *c);
 const char *ds_catalog_lock(const ds_catalog *c); /* serialises this project's ref updates */
 ds_oplog *ds_catalog_oplog(const ds_catalog *c);
+/* The ids of all that lies in its packs and beside them (git_oid, in place of what was in `ids`),
+ * some more than once. Packs may be joined meanwhile: what is listed can be read all the same. */
+int ds_catalog_objects(ds_buf *ids, const ds_catalog *c, ds_err *err);
 int ds_catalog_pack(ds_gitpack **out, ds_catalog *c,
                     ds_err *err); /* a ds_gitpack for this repository */
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "catalog.h"
 #include "io.h"
 
 enum { SHA1_LEN = 20, CHUNK = 1 << 16 };
@@ -158,6 +159,20 @@ int ds_gitpack_put(ds_gitpack *p, git_oid *id, git_object_t type, const void *da
     rc = spool_object(&p->objects, type, data, len, &e->crc, err);
     if (!rc)
         p->slots[slot] = (uint32_t)++p->n;
+    return rc;
+}
+
+int ds_gitpack_copy(ds_gitpack *p, const git_oid *id, ds_err *err)
+{
+    git_odb_object *o = NULL;
+    git_oid got;
+    if (git_odb_read(&o, p->odb, id) < 0)
+        return ds_fail_git_read(err, "catalog object %s", git_oid_tostr_s(id));
+    int rc = ds_gitpack_put(p, &got, git_odb_object_type(o), git_odb_object_data(o),
+                            git_odb_object_size(o), err);
+    git_odb_object_free(o);
+    if (!rc && !git_oid_equal(&got, id))
+        rc = ds_fail(err, DS_CORRUPT, "catalog object %s is another", git_oid_tostr_s(id));
     return rc;
 }
 

@@ -24,6 +24,8 @@ int ds_gitpack_new(ds_gitpack **out, git_odb *odb, const char *pack_dir, ds_err 
 /* The object's id; nothing is kept when it exists already. */
 int ds_gitpack_put(ds_gitpack *p, git_oid *id, git_object_t type, const void *data, size_t len,
                    ds_err *err);
+/* An object of the database. DS_CORRUPT when it cannot be read, or is not what its id says. */
+int ds_gitpack_copy(ds_gitpack *p, const git_oid *id, ds_err *err);
 /* Writes what was put since the last publish. No file is made when there was nothing. */
 int ds_gitpack_publish(ds_gitpack *p, ds_err *err);
 /* From now on objects are written although the repository holds them: to join its packs. */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "packjoin.h"
 #include "refs.h"
 #include "try.h"
 
@@ -378,6 +379,8 @@ int ds_run_register(ds_store *s, const ds_lineage *l, const void *lineage_json, 
             rc = ds_fail(err, DS_LOCKED, "%s is moved by others all the time", j.ref);
     }
     ds_gitpack_free(j.pack);
+    if (rc > 0) /* it is registered, whatever comes of that */
+        (void)ds_packjoin(s->cat, s->dir, NULL);
     if (held)
         ds_objstore_release(s->objs);
     ds_segments_fini(&j.ledger);

@@ -9,6 +9,7 @@
 #include "child.h"
 #include "needed.h"
 #include "overlay.h"
+#include "packjoin.h"
 #include "refs.h"
 #include "remoteerase.h"
 #include "remotesync.h"
@@ -312,6 +313,8 @@ static int with_hold(int (*fn)(fetching *f, ds_err *err), fetching *f, ds_err *e
     if (rc)
         return rc;
     rc = fn(f, err);
+    if (!rc) /* git has written one more; the versions are here, whatever comes of it */
+        (void)ds_packjoin(f->l->store->cat, f->l->store->dir, NULL);
     ds_objstore_release(f->l->store->objs);
     ds_gitrefs_fini(&f->seen);
     ds_buf_fini(&f->tips);

@@ -88,84 +88,60 @@ static int need_young(ds_tidy *t, const ds_packdir *d, ds_err *err)
     return rc;
 }
 
-typedef struct census {
-    const ds_tidy *t;
-    uint64_t all, idle;
-} census;
-
-static int count(const git_oid *id, void *ctx)
+static uint64_t count_idle(const ds_tidy *t, const git_oid *ids, size_t n)
 {
-    census *c = ctx;
-    c->all++;
-    c->idle += !ds_oidset_has(&c->t->walk.needed, id);
-    return 0;
-}
-
-typedef struct copy {
-    const ds_tidy *t;
-    ds_gitpack *pack;
-    git_odb *odb;
-    ds_err *err;
-} copy;
-
-static int copy_object(const git_oid *id, void *ctx)
-{
-    copy *c = ctx;
-    git_odb_object *o = NULL;
-    git_oid got;
-    if (!ds_oidset_has(&c->t->walk.needed, id))
-        return 0;
-    if (git_odb_read(&o, c->odb, id) < 0)
-        return ds_fail_git_read(c->err, "catalog object %s", git_oid_tostr_s(id));
-    int rc = ds_gitpack_put(c->pack, &got, git_odb_object_type(o), git_odb_object_data(o),
-                            git_odb_object_size(o), c->err);
-    git_odb_object_free(o);
-    return rc;
+    uint64_t idle = 0;
+    for (size_t i = 0; i < n; i++)
+        idle += !ds_oidset_has(&t->walk.needed, &ids[i]);
+    return idle;
 }
 
 /* What is needed into one pack; then the old ones go, index first: git finds packs by their
  * indexes. */
-static int join_packs(const ds_tidy *t, const ds_packdir *d, ds_err *err)
+static int join_packs(const ds_tidy *t, const ds_packdir *d, const git_oid *ids, size_t n,
+                      ds_err *err)
 {
-    copy k = {.t = t, .odb = ds_catalog_odb(t->cat), .err = err};
-    int rc = ds_catalog_pack(&k.pack, t->cat, err);
-    if (!rc) {
-        ds_gitpack_keep_all(k.pack);
-        rc = git_odb_foreach(k.odb, copy_object, &k);
-        if (rc && !err->code)
-            rc = ds_fail_git_read(err, "%s: its objects cannot be listed", d->path);
-    }
+    ds_gitpack *pack = NULL;
+    int rc = ds_catalog_pack(&pack, t->cat, err);
     if (!rc)
-        rc = ds_gitpack_publish(k.pack, err);
+        ds_gitpack_keep_all(pack);
+    for (size_t i = 0; !rc && i < n; i++)
+        if (ds_oidset_has(&t->walk.needed, &ids[i]))
+            rc = ds_gitpack_copy(pack, &ids[i], err);
+    if (!rc)
+        rc = ds_gitpack_publish(pack, err);
     for (size_t i = 0; !rc && i < d->names.n; i++) {
-        if (strcmp(d->names.v[i], ds_gitpack_name(k.pack)) == 0)
+        if (strcmp(d->names.v[i], ds_gitpack_name(pack)) == 0)
             continue;
         rc = ds_packdir_unlink(d, d->names.v[i], ".idx", err);
         if (!rc)
             rc = ds_packdir_unlink(d, d->names.v[i], ".pack", err);
     }
-    ds_gitpack_free(k.pack);
+    ds_gitpack_free(pack);
     return rc;
 }
 
 int ds_tidy_run(ds_tidy *t, bool dry_run, ds_tidied *out, ds_err *err)
 {
     ds_packdir d = {0};
-    census c = {.t = t};
+    ds_buf all = {0};
     *out = (ds_tidied){0};
     int rc = ds_ref_each_raw(t->cat, from_ref, t, err);
     rc = rc ? rc : ds_packdir_read(&d, ds_catalog_dir(t->cat), err);
     rc = rc ? rc : need_young(t, &d, err);
-    if (!rc && git_odb_foreach(ds_catalog_odb(t->cat), count, &c) < 0)
-        rc = ds_fail_git_read(err, "%s: its objects cannot be listed", d.path);
+    rc = rc ? rc : ds_catalog_objects(&all, t->cat, err);
+    const git_oid *ids = (const git_oid *)(const void *)all.data;
+    const size_t n = all.len / sizeof *ids;
+    const uint64_t idle = rc ? 0 : count_idle(t, ids, n);
     out->leftovers = d.junk.n;
     for (size_t i = 0; !rc && !dry_run && i < d.junk.n; i++)
         rc = ds_packdir_unlink(&d, d.junk.v[i], "", err);
-    if (!rc && (d.names.n > CATALOG_PACKS_MAX || c.idle > c.all / WORTH)) {
+    if (!rc && (d.names.n > CATALOG_PACKS_MAX || idle > n / WORTH)) {
         out->joined = d.names.n;
-        out->pruned = c.idle;
-        rc = dry_run ? 0 : join_packs(t, &d, err);
+        out->pruned = idle;
+        rc = dry_run ? 0 : join_packs(t, &d, ids, n, err);
     }
+    ds_buf_fini(&all);
     ds_packdir_fini(&d);
     return rc;
 }

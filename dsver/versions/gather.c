@@ -20,6 +20,7 @@ typedef struct gather {
     ds_sourceend ends;
     bool on;     /* there is a version to go on, `head` */
     bool exists; /* the branch itself leads to it */
+    bool joined; /* packs of the catalog, by the last version */
     git_oid head;
     ds_gather_fn tell;
     void *ctx;
@@ -77,6 +78,7 @@ static int publish(gather *g, int fd, const char *path, ds_err *err)
         g->head = done.id;
         g->on = g->exists = true;
         g->tell(g->ctx, &done);
+        g->joined = done.joined;
     }
     ds_published_fini(&done);
     return rc;
@@ -139,6 +141,9 @@ int ds_gather_run(ds_store *s, int fd, const char *path, const ds_publish_opts *
         rc = open_tail(&x, err);
         if (!rc)
             rc = limits ? gather_one(&x, path, err) : pass_on(&x, path, err);
+        if (!rc && x.joined) /* else what libgit2 knows of packs grows with each version */
+            rc = ds_catalog_reopen(s->cat, err);
+        x.joined = false;
     }
     ds_append_fini(&x.a);
     ds_tail_fini(&x.tail);

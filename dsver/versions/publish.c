@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "packjoin.h"
 #include "person.h"
 #include "plural.h"
 #include "pool.h"
@@ -231,6 +232,8 @@ int ds_publish_stream(ds_published *out, ds_store *s, int fd, const char *path,
         rc = publish(out, s, &tx, pack, &p, o, err);
     ds_objtx_abort(tx);
     ds_gitpack_free(pack);
+    if (!rc && !out->unchanged) /* the version stands, whatever comes of it */
+        out->joined = ds_packjoin(s->cat, s->dir, NULL) > 0;
     ds_objstore_release(s->objs);
 out:
     free(ref);

@@ -26,6 +26,7 @@ typedef struct ds_publish_opts {
 typedef struct ds_published {
     git_oid id; /* of the new version, or of the one that is the same */
     bool unchanged;
+    bool joined; /* packs of the catalog were joined on the way (packjoin.h) */
     ds_objstats objs;
     uint64_t catalog_bytes;
     ds_pass pass;

@@ -231,9 +231,51 @@ pack() { ls .dsver/packs/*.pack | head -n 1; }
     ls .dsver/packs | cmp - before
 }
 
+# many_packs N: N versions, each with a git pack of its own, as programs of before left them.
+many_packs() {
+    printf 'line\n' | dsprep text -q --split line - >one.dsr
+    for ((i = 0; i < $1; i++)); do cat one.dsr; done |
+        flock .dsver/locks/collect.lock dsver commit -q --every-records 1 -m many d
+    [ "$(git_packs)" -eq "$1" ]
+}
+
+git_packs() { find .dsver/catalog.git/objects/pack -name '*.pack' | wc -l; }
+
+@test "commits join the catalog's packs past 64, but for those that a git command guards" {
+    many_packs 64
+    kept=$(find .dsver/catalog.git/objects/pack -name '*.pack' | head -n 1)
+    touch "${kept%.pack}.keep"
+    dsver commit -q --append -m more d one.dsr
+    [ "$(git_packs)" -eq 65 ] # 64 of them may be joined: not too many yet
+    dsver log --json d >before
+    exits 0 dsver gc --dry-run
+    dsver commit -q --append -m most d one.dsr
+    [ "$(git_packs)" -eq 2 ]
+    [ -e "$kept" ]
+    dsver log --json d | tail -n +2 | cmp - before
+    rm "${kept%.pack}.keep"
+    git -C .dsver/catalog.git fsck --strict
+    exits 0 dsver fsck
+    has "66 versions" "0 problems"
+}
+
+@test "a catalog of more packs than a process may open files is read, and joined" {
+    many_packs 130
+    (
+        ulimit -n 110
+        [ "$(dsver log --oneline d | wc -l)" -eq 130 ]
+        exits 0 dsver fsck
+        has "130 versions" "0 problems"
+        exits 0 dsver gc --dry-run
+    )
+    dsver commit -q --append -m more d one.dsr
+    [ "$(git_packs)" -eq 1 ]
+    exits 0 dsver fsck
+    has "131 versions" "0 problems"
+}
+
 @test "gc joins the catalog's packs past 64, and drops leftovers" {
-    for i in 0 1; do printf 'line %s\n' "$i" | dsprep text -q --split line - >"$i.dsr"; done
-    for i in $(seq 65); do dsver commit -m "$i" d $((i % 2)).dsr >/dev/null; done
+    many_packs 65
     touch .dsver/catalog.git/objects/pack/tmp_pack_1_1 .dsver/catalog.git/objects/pack/pack_git2_abc
     dsver log --json d >before
     exits 0 dsver gc
