@@ -174,8 +174,11 @@ int ds_filechoice_check(const ds_filechoice *c, ds_err *err)
 {
     for (size_t i = 0; i < c->patterns.n; i++)
         if (!c->hit[i])
-            return ds_fail(err, DS_FAIL, "--only '%s': %s has no such file or folder",
-                           c->patterns.v[i], c->whole);
+            return ds_fail(
+                err, DS_FAIL,
+                "--only '%s': %s has no such file or folder (dsprep cat shows the names as "
+                "keys: they begin below the folder that was read)",
+                c->patterns.v[i], c->whole);
     return 0;
 }
 

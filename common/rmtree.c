@@ -85,11 +85,11 @@ static void drop_dead(const char *dir)
 }
 
 /* 1; 0 when one who looked for dead ones came between. */
-static int make_locked(char *path, int *lock, ds_err *err)
+static int make_locked(char *path, const char *dir, int *lock, ds_err *err)
 {
     struct stat a, b;
     if (!mkdtemp(path))
-        return ds_fail_errno(err, errno, "%s: cannot make a folder", path);
+        return ds_fail_errno(err, errno, "%s: cannot make a folder", dir);
     *lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return *lock >= 0 && flock(*lock, LOCK_EX) == 0 && fstat(*lock, &a) == 0 &&
            stat(path, &b) == 0 && a.st_ino == b.st_ino;
@@ -108,7 +108,7 @@ int ds_beside_folder(char **path, int *lock, const char *dir, ds_err *err)
             return ds_fail_nomem(err);
         }
         (void)ds_close(lock, *path, NULL);
-        rc = make_locked(*path, lock, err);
+        rc = make_locked(*path, dir, lock, err);
     }
     if (rc == 0)
         rc = ds_fail(err, DS_IO, "%s: cannot be kept", *path);

@@ -24,7 +24,7 @@ const ds_command ds_cmd_mix = {
     .operands = "INPUT[=WEIGHT]...",
     .min_operands = 1,
     .max_operands = -1,
-    .example = "dsprep mix web@main=0.7 books@v2=0.3 --when-dry repeat --label source -o mix.dsr\n"
+    .example = "dsprep mix web@main=0.7 books@v2=0.3 --when-dry repeat --keys prefix -o mix.dsr\n"
                "dsprep mix code.dsr=3 text.dsr=1 --by 'len(tokens)' --count 100000 | dsprep info\n"
                "dsprep filter --preset c4 crawl.dsr | dsprep mix - notes.dsr=0.2 --seed 7 >m.dsr",
     .description =

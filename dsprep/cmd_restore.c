@@ -24,7 +24,7 @@ const ds_command ds_cmd_restore = {
     .min_operands = 1,
     .max_operands = -1,
     .example = "dsver cat raw@v3 | dsprep restore raw-v3/\n"
-               "dsprep restore --only scans/march --only '*.json' some/ raw.dsr",
+               "dsprep restore --only march --only '*.json' some/ raw.dsr",
     .description =
         "Reads a stream that dsprep files made and makes the files, folders and links of its "
         "records below DIR, which must not be there or be empty. DIR appears when everything is in "

@@ -30,7 +30,7 @@ const ds_command ds_cmd_tokenize = {
     .example =
         "dsprep text corpus/ | dsprep tokenize -t tokenizer.json | dsver commit -m corpus corpus\n"
         "dsprep text --field answer qa.jsonl | dsprep tokenize -t tok.json --prompt meta.question "
-        "--response text | dsprep show\n"
+        "--response text | dsprep show -t tok.json\n"
         "dsprep text --field messages --json-text chats.jsonl | dsprep tokenize -t tok.json --chat "
         "auto -o chats.dsr",
     .description =

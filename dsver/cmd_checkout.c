@@ -21,7 +21,7 @@ const ds_command ds_ver_checkout = {
     .max_operands = 2,
     .example = "dsver checkout docs@v3 /data/docs-v3\n"
                "dsprep files photos/ | dsver commit raw && dsver checkout raw copy/\n"
-               "dsver checkout raw~1 march --only scans/march --only '*.txt'",
+               "dsver checkout raw~1 some/ --only march --only '*.txt'",
     .description =
         "A version that dsprep files made is restored: DIR, which must not be there or be empty, "
         "then holds its files, folders and links as they were, with permissions, and times where "

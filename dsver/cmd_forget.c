@@ -209,7 +209,7 @@ static int run(int argc, char **argv)
         OPT_STR(0, "dataset", o.dataset, "NAME",
                 "only look in this dataset (blocks that others share are erased there too)"),
         OPT_STR(0, "reason", o.reason, "TEXT",
-                "why; it stands in the statement for good, so name nobody"),
+                "why (needed, but for -n); it stands in the statement for good, so name nobody"),
         VERB_AUTHOR(o.author),
         VERB_SIGN(sign, 'S'),
         OPT_FLAG('n', "dry-run", o.dry_run,

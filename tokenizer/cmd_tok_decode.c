@@ -96,7 +96,7 @@ static int run(int argc, char **argv)
     const char *tok_path = NULL;
     bool skip = false, lossy = false, lines = false;
     const ds_opt opts[] = {
-        OPT_STR('t', "tokenizer", tok_path, "FILE", "the tokenizer.json"),
+        OPT_STR('t', "tokenizer", tok_path, "FILE", "the tokenizer.json (needed)"),
         OPT_FLAG(0, "skip-special", skip, "leave special tokens out"),
         OPT_FLAG(0, "lossy", lossy, "write U+FFFD for what is not UTF-8, as the reference does"),
         OPT_FLAG(0, "lines", lines, "every line is a text, and gives a line"), OPT_END};

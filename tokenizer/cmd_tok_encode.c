@@ -224,7 +224,7 @@ static int run(int argc, char **argv)
     int64_t memory = 64 << 20;
     bool no_special = false, no_added = false, lines = false, json = false, offsets = false;
     const ds_opt opts[] = {
-        OPT_STR('t', "tokenizer", tok_path, "FILE", "the tokenizer.json"),
+        OPT_STR('t', "tokenizer", tok_path, "FILE", "the tokenizer.json (needed)"),
         OPT_HEADING("Texts"),
         OPT_FLAG(0, "lines", lines, "every line is a text, and gives a line"),
         OPT_FLAG(0, "no-special", no_special, "add no tokens before and after a text"),

@@ -187,7 +187,7 @@ static int run(int argc, char **argv)
     int64_t top = 10;
     int skip = 0;
     const ds_opt opts[] = {
-        OPT_STR('t', "tokenizer", path, "FILE", "the tokenizer.json"),
+        OPT_STR('t', "tokenizer", path, "FILE", "the tokenizer.json (needed)"),
         TOK_COLUMN(column),
         OPT_INT('n', "top", top, "N", 0, 1000000, "how many of the longest and most frequent (10)"),
         OPT_FLAG(0, "no-added", no_added, "take added tokens for plain text"),

@@ -269,7 +269,7 @@ static int run(int argc, char **argv)
                     .memory = (int64_t)4 << 30,
                     .on_error = 1};
     const ds_opt opts[] = {
-        OPT_STR('o', "output", o.output, "FILE", "write the tokenizer.json here"),
+        OPT_STR('o', "output", o.output, "FILE", "write the tokenizer.json here (needed)"),
         OPT_HEADING("Input"),
         TOK_COLUMN(o.column),
         OPT_CHOICE(0, "on-error", o.on_error, "WHAT", on_error,

@@ -59,6 +59,29 @@ unknown_option_is_refused() {
     each_command unknown_option_is_refused
 }
 
+# The options of "$1" "$2" that help calls needed: "-t --tokenizer", a line each.
+needed() {
+    "$1" "$2" -h | awk '/^                    / && o { o = o $0; next } { if (o ~ /\(needed\)/) print o; o = "" } /^ *-/ { o = $0 }
+        END { if (o ~ /\(needed\)/) print o }' | grep -oE '(-[a-zA-Z], )?--[a-z-]+' | tr , ' '
+}
+examples_give_what_is_needed() {
+    local p c rest letter name
+    "$1" "$2" -h | awk '/^Usage:/ { exit } /^  / { sub(/^ +/, ""); if (sub(/\\$/, "")) printf "%s", $0; else print }' |
+        sed 's/ *[|] */\n/g; s/ && */\n/g' | grep -E '^(dsprep|dstok|dsver|dstrain) ' >stages || return 1
+    while read -r p c rest; do
+        while read -r letter name; do
+            case " $rest " in *" $letter "* | *" ${name:-$letter} "* | *" ${name:-$letter}="*) continue ;; esac
+            echo "$p $c $rest: no $letter $name"
+            return 1
+        done < <(needed "$p" "$c")
+    done <stages
+}
+@test "examples give the options that help calls needed" {
+    [ "$(needed dsprep split | tr -s ' ')" = "-b --by" ]
+    [ "$(needed dstok encode | tr -s ' ')" = "-t --tokenizer" ]
+    each_command examples_give_what_is_needed
+}
+
 manual_is_good() {
     "$1" "$2" --man >out 2>err </dev/null && [ ! -s err ] || return 1
     head -n 1 out | grep -q '^\.TH ' || return 1
