@@ -69,6 +69,10 @@ cols() {
     printf '{{ messages[0].content + messages[1].content }}{{ messages[0].content|replace("|", "") ~ (messages|map(attribute="content")|join) }}' >t.jinja
     chat '[{"role":"user","content":"<|en"},{"role":"user","content":"d|>"}]'
     [ "$(cols tokens | grep -c '26[67]')" -eq 0 ]
+    # nor what a macro writes
+    printf '{%% macro f(x) %%}{{ x }}{%% endmacro %%}{{ f(messages[0].content) }}{{ f("<|en" ~ messages[1].content) }}{{ f("<|end|>") }}' >t.jinja
+    chat '[{"role":"user","content":"<|end|>"},{"role":"user","content":"d|>"}]'
+    [ "$(cols tokens | grep -o '26[67]' | tr '\n' ' ')" = '267 ' ]
     # nor JSON, nor names, nor roles
     printf '{{ messages|tojson }}{%% for k, v in messages[0].items() %%}{{ k }}{%% endfor %%}{{ tools }}' >t.jinja
     chat '[{"role":"user","content":"<|end|>","<|bos|>":["<|end|>",{"<|end|>":1}]}]'
@@ -128,7 +132,10 @@ cols() {
         run run_chat -o y.dsr
         [ "$status" -eq 1 ] && has "$@" || { echo "not refused: $(cat t.jinja)"; return 1; }
     }
-    refused 'a\n{% macro f() %}{% endmacro %}' 'line 2' macro
+    refused 'a\n{% import "f" as f %}' 'line 2' import
+    refused 'a\n{{ f(1) }}{% macro f() %}{% endmacro %}' 'line 2' 'more arguments' f
+    refused '{{ messages[0].content.replace("t", "x", 1) }}' 'line 1' 'more arguments' replace
+    refused '{{ strftime_now("%Y") }}' 'line 1' 'no clock'
     refused '{{ x|batch(3) }}' 'line 1' batch
     refused '{{ cycler(1) }}' cycler
     refused '\n\n{{ "a".encode() }}' 'line 3' encode
@@ -153,6 +160,33 @@ cols() {
     exits 0 cols tokens,loss,roles
     n=$(printf 'userassistant' | dstok encode --no-special -t "$TOKENIZER" - | wc -w)
     has "\"loss\":[[$n,0],[1,1]]" "\"roles\":[[$n,0],[1,3]]"
+}
+
+@test "chat: macros, tuples and a clock that is asked for give what the plain template does" {
+    template
+    chat '[{"role":"system","content":"  be "},{"role":"user","content":"the cat"},{"role":"assistant","content":"and"},{"role":"assistant","content":[{"type":"text","text":"the"}]}]'
+    cols tokens,loss,roles >want
+    cat >t.jinja <<'TEMPLATE'
+{%- macro words(content, end='\n') -%}
+    {%- if content is string %}{{ content }}{% else %}{% for part in content %}{{ part.text }}{% endfor %}{% endif -%}
+    {{- end }}
+{%- endmacro -%}
+{%- if strftime_now is defined %}{{ strftime_now("%d %b %Y") }}{% endif %}
+{{- bos_token }}
+{%- for message in messages %}
+    {%- if message.role == "system" and loop.first %}
+        {{- words(message.content | trim) }}
+    {%- elif message.role not in ("system", "user") %}
+        {{- 'a:' + words(content=message.content, end='<|end|>\n') }}
+    {%- else %}
+        {{- message.role[:1] ~ ':' + words(message.content) }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- 'a:' }}
+{%- endif %}
+TEMPLATE
+    cols tokens,loss,roles | cmp - want
 }
 
 @test "chat: the same bytes for any number of threads; provenance names the template" {

@@ -269,6 +269,33 @@ static void methods_and_functions(void **state)
     render_all(p, COUNT(p));
 }
 
+static void macros_and_tuples(void **state)
+{
+    (void)state;
+    static const pair p[] = {
+        {"{% macro f(x, y='d', z=y) %}[{{ x }}{{ y }}{{ z }}]{% endmacro %}"
+         "{{ f(1) }}{{ f(1, y=2) }}{{ f(z=3, x='a') }}{{ f() }}",
+         "[1dd][122][ad3][dd]"},
+        {"{% set a = 'P' %}{% macro g(n) %}{{ a }}{% if n > 0 %}{{ g(n - 1) }}{% endif %}{{ n }}"
+         "{% set a = 'Q' %}{% endmacro %}{% macro h() %}{{ g(1) }}{{ x is defined }}{% endmacro %}"
+         "{% for x in [1] %}{{ h() }}{% endfor %}{% set a = 'R' %}{{ g(0) | lower ~ 'z' }}",
+         "PP01Falser0z"},
+        {"{% macro f() -%}\n  a\n{%- endmacro %}{{ f() == 'a' }}{{ f is defined }}", "TrueTrue"},
+        {"{% macro f() %}{% for x in [1, 2] %}{{ x }}{% break %}{% endfor %}{% endmacro %}"
+         "{% for x in [1, 2] %}{{ f() }}{% endfor %}",
+         "11"},
+        {"{{ 'a' in ('a', 'b') }}{{ 'c' not in ('a',) }}{{ ('a') }}{{ ('a', 'b') | join }}",
+         "TrueTrueaab"},
+        {"{% for a, b in [('x', 1), ('y', 2)] %}{{ a }}{{ b }}{% endfor %}", "x1y2"},
+        {"{{ 'abc'.startswith(('x', 'ab')) }}{{ 'abc'.endswith(('x', 'y')) }}", "TrueFalse"},
+        {"{% if strftime_now is defined %}{{ strftime_now('%Y') }}{% else %}2024{% endif %}",
+         "2024"},
+        {"{{ 'a-b'.split(sep='-', maxsplit=1) | join }}{{ [1] | tojson(ensure_ascii=false) }}",
+         "ab[1]"},
+    };
+    render_all(p, COUNT(p));
+}
+
 static void refused(void **state)
 {
     (void)state;
@@ -277,11 +304,26 @@ static void refused(void **state)
         {"\n\n{{ x is nosuch }}", "line 3: no such test here: 'nosuch'"},
         {"{{ 'a'.nosuch() }}", "line 1: no such method here: 'nosuch'"},
         {"{{ nosuch() }}", "no such function here: 'nosuch'"},
-        {"{% macro f() %}{% endmacro %}", "no such statement here: 'macro'"},
+        {"{% macro f() %}{% macro g() %}{% endmacro %}{% endmacro %}", "a macro in a macro"},
+        {"{% macro f() %}{% endmacro %}{% macro f() %}{% endmacro %}", "there twice: 'f'"},
+        {"{% macro f() %}{% generation %}{% endgeneration %}{% endmacro %}", "cannot be marked"},
+        {"{% macro range(a) %}{% endmacro %}", "called as a function is: 'range'"},
+        {"{% macro f(a) %}{% endmacro %}{{ f(1, 2) }}", "more arguments than it takes here: 'f'"},
+        {"a\n{{ f(b=1) }}{% macro f(a) %}{% endmacro %}", "line 2: no such argument here: 'b'"},
+        {"{% macro f() %}{{ caller() }}{% endmacro %}{{ f() }}", "no such function here: 'caller'"},
+        {"{% macro f() %}", "the template ends before 'endmacro'"},
+        {"{{ 'aa'.replace('a', 'b', 1) }}", "more arguments than it takes here: 'replace'"},
+        {"{{ 'aa' | replace('a', 'b', 1) }}", "more arguments than it takes here: 'replace'"},
+        {"{{ 'a'.startswith('a', 1) }}", "more arguments than it takes here: 'startswith'"},
+        {"{{ [1] | tojson(4) }}", "more arguments than it takes here: 'tojson'"},
+        {"{{ [1] | tojson(separators=(',', ':')) }}", "no such argument here: 'separators'"},
+        {"{{ x | map(attribute='a', default=1) }}", "no such argument here: 'default'"},
+        {"{{ x | join(',', attribute='a') }}", "no such argument here: 'attribute'"},
+        {"{{ x is defined(1) }}", "more arguments than it takes here: 'defined'"},
+        {"{{ range(stop=1) }}", "no such argument here: 'stop'"},
         {"{% include 'x' %}", "no such statement here: 'include'"},
-        {"{{ (1, 2) }}", "tuples"},
         {"{{ 1 < 2 < 3 }}", "chained comparisons"},
-        {"{{ f(1)(2) }}", "no such function"},
+        {"{{ f(1)(2) }}", "calling a value"},
         {"{{ x.a(1) }}", "no such method here: 'a'"},
         {"{{ x[0](1) }}", "calling a value"},
         {"{{ dict(*x) }}", "not supported: '*'"},
@@ -310,6 +352,14 @@ static void errors_while_rendering(void **state)
 {
     (void)state;
     static const pair p[] = {
+        {"{{ (1, 2) }}", "a list cannot be written as text"},
+        {"{{ f() }}{% macro f() %}{% endmacro %}", "'f' is called before its macro"},
+        {"{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "nested too deeply"},
+        {"{% for a in [1] %}{% macro f() %}{% endmacro %}{% endfor %}", "a macro in a loop"},
+        {"\n{{ strftime_now('%Y') }}", "line 2: there is no clock here"},
+        {"{{ 'a' | tojson(ensure_ascii=true) }}", "ensure_ascii is not supported"},
+        {"{{ 'a' | tojson(indent='x') }}", "indent is a number"},
+        {"{{ 'a'.startswith(1) }}", "take a string"},
         {"\n\n{{ raise_exception('roles must alternate') }}",
          "line 3: the template says: roles must alternate"},
         {"a\n{{ x.y.z }}", "line 2: 'y' of something undefined"},
@@ -459,13 +509,21 @@ static void sources_stay(void **state)
 int main(void)
 {
     const struct CMUnitTest all[] = {
-        cmocka_unit_test(statements),  cmocka_unit_test(loops),
-        cmocka_unit_test(white_space), cmocka_unit_test(values),
-        cmocka_unit_test(operators),   cmocka_unit_test(filters),
-        cmocka_unit_test(tests),       cmocka_unit_test(methods_and_functions),
-        cmocka_unit_test(refused),     cmocka_unit_test(errors_while_rendering),
-        cmocka_unit_test(limits),      cmocka_unit_test(nesting),
-        cmocka_unit_test(sources),     cmocka_unit_test(sources_stay),
+        cmocka_unit_test(statements),
+        cmocka_unit_test(loops),
+        cmocka_unit_test(white_space),
+        cmocka_unit_test(values),
+        cmocka_unit_test(operators),
+        cmocka_unit_test(filters),
+        cmocka_unit_test(tests),
+        cmocka_unit_test(methods_and_functions),
+        cmocka_unit_test(macros_and_tuples),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(errors_while_rendering),
+        cmocka_unit_test(limits),
+        cmocka_unit_test(nesting),
+        cmocka_unit_test(sources),
+        cmocka_unit_test(sources_stay),
     };
     return cmocka_run_group_tests(all, load, unload);
 }

@@ -20,28 +20,23 @@ enum {
     M_VALUES,
     M_JOIN
 };
-static const char *const methods[] = {"strip",    "lstrip", "rstrip", "split",   "startswith",
-                                      "endswith", "upper",  "lower",  "replace", "get",
-                                      "items",    "keys",   "values", "join",    NULL};
+const tm_callee ds_tm_methods[] = {
+    {"strip", 1, ""},      {"lstrip", 1, ""},   {"rstrip", 1, ""}, {"split", 2, "sep maxsplit"},
+    {"startswith", 1, ""}, {"endswith", 1, ""}, {"upper", 0, ""},  {"lower", 0, ""},
+    {"replace", 2, ""},    {"get", 2, ""},      {"items", 0, ""},  {"keys", 0, ""},
+    {"values", 0, ""},     {"join", 1, ""},     {NULL, 0, NULL}};
 
-enum { G_NAMESPACE, G_RAISE, G_RANGE, G_DICT };
-static const char *const globals[] = {"namespace", "raise_exception", "range", "dict", NULL};
+enum { G_NAMESPACE, G_RAISE, G_RANGE, G_DICT, G_NOW };
+const tm_callee ds_tm_globals[] = {{"namespace", 0, "*"},   {"raise_exception", 1, ""},
+                                   {"range", 3, ""},        {"dict", 0, "*"},
+                                   {"strftime_now", 1, ""}, {NULL, 0, NULL}};
 
-int ds_tm_number_of(const char *const *names, const tm_str *s)
+int ds_tm_number_of(const tm_callee *table, const tm_str *name)
 {
-    for (int i = 0; names[i]; i++)
-        if (ds_tm_str_is(s, names[i]))
+    for (int i = 0; table[i].name; i++)
+        if (ds_tm_str_is(name, table[i].name))
             return i;
     return -1;
-}
-
-int ds_tm_method(const tm_str *name)
-{
-    return ds_tm_number_of(methods, name);
-}
-int ds_tm_global(const tm_str *name)
-{
-    return ds_tm_number_of(globals, name);
 }
 
 tm_val ds_tm_wrong(tm_ctx *c, const tm_node *n, const tm_val *v)
@@ -69,11 +64,32 @@ const tm_str *ds_tm_text_arg(tm_ctx *c, const tm_node *n, const tm_args *a, size
     return NULL;
 }
 
+/* startswith and endswith: of a string, or of one of several. */
+static bool has_affix(tm_ctx *c, const tm_node *n, const tm_str *s, const tm_val *v)
+{
+    if (v && v->type == TM_LIST) {
+        for (size_t i = 0; i < v->u.list->n && !failed(c); i++)
+            if (v->u.list->v[i].type != TM_LIST && has_affix(c, n, s, &v->u.list->v[i]))
+                return true;
+        return false;
+    }
+    if (!v || v->type != TM_STR) {
+        (void)ds_tm_fail(c, "startswith and endswith take a string");
+        return false;
+    }
+    const tm_str *x = &v->u.s;
+    return x->len == 0 ||
+           (x->len <= s->len &&
+            memcmp(n->op == M_STARTSWITH ? s->p : s->p + (s->len - x->len), x->p, x->len) == 0);
+}
+
 static tm_val string_method(tm_ctx *c, const tm_node *n, const tm_str *s, const tm_args *a)
 {
     if (n->op == M_JOIN && a->n == 1 && a->v[0].type == TM_LIST)
         return ds_tm_join(c, a->v[0].u.list, s);
-    const tm_str *x = ds_tm_text_arg(c, n, a, 0, NULL);
+    if (n->op == M_STARTSWITH || n->op == M_ENDSWITH)
+        return tm_bool(has_affix(c, n, s, ds_tm_arg(a, 0, NULL)));
+    const tm_str *x = ds_tm_text_arg(c, n, a, 0, n->op == M_SPLIT ? "sep" : NULL);
     const tm_val *most = ds_tm_arg(a, 1, "maxsplit");
     if (failed(c))
         return tm_none();
@@ -86,14 +102,6 @@ static tm_val string_method(tm_ctx *c, const tm_node *n, const tm_str *s, const 
         return ds_tm_strip(c, s, x, false, true);
     case M_SPLIT:
         return ds_tm_split(c, s, x, most && most->type == TM_INT ? most->u.i : -1);
-    case M_STARTSWITH:
-    case M_ENDSWITH:
-        if (!x)
-            return ds_tm_fail(c, "startswith and endswith take a string");
-        return tm_bool(
-            x->len == 0 ||
-            (x->len <= s->len &&
-             memcmp(n->op == M_STARTSWITH ? s->p : s->p + (s->len - x->len), x->p, x->len) == 0));
     case M_UPPER:
     case M_LOWER:
         return ds_tm_change_case(c, s, n->op == M_UPPER);
@@ -125,7 +133,7 @@ tm_val ds_tm_entries(tm_ctx *c, const tm_map *m, bool keys, bool values)
 
 static tm_val map_method(tm_ctx *c, const tm_node *n, const tm_map *m, const tm_args *a)
 {
-    const tm_val *other = ds_tm_arg(a, 1, "default"), *v;
+    const tm_val *other = ds_tm_arg(a, 1, NULL), *v;
     switch (n->op) {
     case M_GET:
         if (a->n < 1 || a->v[0].type != TM_STR)
@@ -175,10 +183,10 @@ static tm_val global(tm_ctx *c, const tm_node *n, const tm_args *a)
         return ds_tm_fail(c, "the template says: %.*s", s ? (int)(s->len < 400 ? s->len : 400) : 0,
                           s ? (const char *)s->p : "");
     }
+    if (n->op == G_NOW) /* a template that asks whether it is defined does not get here */
+        return ds_tm_fail(c, "there is no clock here: strftime_now is not defined");
     tm_val m = ds_tm_map(c);
     for (size_t i = 0; i < a->n && !failed(c); i++) {
-        if (a->name[i].len == 0)
-            return ds_tm_fail(c, "namespace takes arguments by name");
         ds_tm_put(c, m.u.map, a->name[i], a->v[i]);
     }
     m.is_namespace = n->op == G_NAMESPACE;

@@ -45,6 +45,26 @@ static tm_node *arguments(tm_parser *p)
     return first;
 }
 
+tm_node *ds_tp_called(tm_parser *p, tm_node *n, const tm_callee *what)
+{
+    size_t by_place = 0;
+    for (const tm_node *a = n ? n->b : NULL; a && !ds_tp_bad(p); a = a->next) {
+        const char *at = what->names;
+        by_place += a->name.len == 0;
+        if (a->name.len && strcmp(what->names, "*") != 0)
+            while (*at && !(strncmp(at, (const char *)a->name.p, a->name.len) == 0 &&
+                            (at[a->name.len] == ' ' || at[a->name.len] == 0)))
+                at += strcspn(at, " ") + (at[strcspn(at, " ")] == ' ');
+        if (a->name.len && !*at)
+            return ds_tp_refuse(p, "no such argument here:", &a->name);
+        if (by_place > what->most)
+            return ds_tp_refuse(
+                p, "more arguments than it takes here:",
+                &(tm_str){(const uint8_t *)what->name, strlen(what->name), NULL, 0});
+    }
+    return ds_tp_bad(p) ? NULL : n;
+}
+
 static tm_node *list_of(tm_parser *p, const char *close, enum tm_kind kind)
 {
     tm_node *n = ds_tp_node(p, kind), **to = n ? &n->a : NULL;
@@ -92,16 +112,19 @@ static tm_node *name_or_constant(tm_parser *p)
         if (ds_tm_str_is(&s, words[i].name))
             return constant(p, words[i].v == 2 ? tm_none() : tm_bool(words[i].v == 1));
     if (ds_tp_at(p, "(")) {
-        int g = ds_tm_global(&s);
-        if (g < 0)
-            return ds_tp_refuse(p, "no such function here:", &s);
+        int g = ds_tm_number_of(ds_tm_globals, &s);
         tm_node *n = ds_tp_node(p, TN_CALL);
         if (n) {
             n->text = s;
-            n->op = (unsigned)g;
+            n->op = g < 0 ? TM_MACRO : (unsigned)g;
             n->b = arguments(p);
         }
-        return n;
+        if (n && g < 0) { /* it may stand further down: looked for at the end */
+            n->d = p->calls;
+            p->calls = n;
+            return n;
+        }
+        return ds_tp_called(p, n, &ds_tm_globals[g]);
     }
     tm_node *n = ds_tp_node(p, TN_NAME);
     if (n)
@@ -127,6 +150,21 @@ static tm_node *string_constant(tm_parser *p)
     return constant(p, (tm_val){.type = TM_STR, .u.s = s});
 }
 
+/* (a, b) from its first comma on: a list. Neither can be written as text, which is where they would
+ * differ. */
+static tm_node *tuple(tm_parser *p, tm_node *first)
+{
+    tm_node *n = ds_tp_node(p, TN_LISTLIT), **to = &first->next;
+    while (n && ds_tp_take(p, ",") && !ds_tp_at(p, ")") && !ds_tp_bad(p)) {
+        if (!(*to = ds_tp_expr(p)))
+            return NULL;
+        to = &(*to)->next;
+    }
+    if (n)
+        n->a = first;
+    return n;
+}
+
 static tm_node *primary(tm_parser *p)
 {
     tm_node *n;
@@ -147,8 +185,8 @@ static tm_node *primary(tm_parser *p)
     p->brackets++;
     ds_tp_next(p);
     n = ds_tp_expr(p);
-    if (ds_tp_at(p, ","))
-        return ds_tp_refuse(p, "tuples are not supported", NULL);
+    if (n && ds_tp_at(p, ","))
+        n = tuple(p, n);
     p->brackets--;
     ds_tp_want(p, ")");
     return n;
@@ -190,7 +228,7 @@ static tm_node *attribute(tm_parser *p, tm_node *of)
         return ds_tp_refuse(p, "an index after a dot is not supported", NULL);
     tm_str name = ds_tp_name(p);
     bool call = ds_tp_at(p, "(");
-    int method = call ? ds_tm_method(&name) : 0;
+    int method = call ? ds_tm_number_of(ds_tm_methods, &name) : 0;
     if (method < 0)
         return ds_tp_refuse(p, "no such method here:", &name);
     tm_node *n = ds_tp_node(p, call ? TN_CALL : TN_ATTR);
@@ -199,9 +237,10 @@ static tm_node *attribute(tm_parser *p, tm_node *of)
     n->a = of;
     n->text = name;
     n->op = (unsigned)method;
-    if (call)
-        n->b = arguments(p);
-    return n;
+    if (!call)
+        return n;
+    n->b = arguments(p);
+    return ds_tp_called(p, n, &ds_tm_methods[method]);
 }
 
 static tm_node *postfix(tm_parser *p, tm_node *n)
@@ -224,7 +263,7 @@ static tm_node *filter(tm_parser *p, tm_node *of)
     tm_node *n = ds_tp_node(p, TN_FILTER);
     ds_tp_next(p);
     tm_str name = ds_tp_name(p);
-    int k = ds_tm_filter(&name);
+    int k = ds_tm_number_of(ds_tm_filters, &name);
     if (k < 0 && !ds_tp_bad(p))
         return ds_tp_refuse(p, "no such filter here:", &name);
     if (!n || ds_tp_bad(p))
@@ -234,7 +273,7 @@ static tm_node *filter(tm_parser *p, tm_node *of)
     n->op = (unsigned)k;
     if (ds_tp_at(p, "("))
         n->b = arguments(p);
-    return n;
+    return ds_tp_called(p, n, &ds_tm_filters[k]);
 }
 
 static tm_node *test(tm_parser *p, tm_node *of)
@@ -243,7 +282,7 @@ static tm_node *test(tm_parser *p, tm_node *of)
     ds_tp_next(p);
     bool negate = ds_tp_take(p, "not");
     tm_str name = ds_tp_name(p);
-    int k = ds_tm_test(&name);
+    int k = ds_tm_number_of(ds_tm_tests, &name);
     if (k < 0 && !ds_tp_bad(p))
         return ds_tp_refuse(p, "no such test here:", &name);
     if (!n || ds_tp_bad(p))
@@ -256,7 +295,7 @@ static tm_node *test(tm_parser *p, tm_node *of)
         n->b = arguments(p);
     else if (p->tok == TP_STRING || p->tok == TP_INT || p->tok == TP_REAL)
         n->b = primary(p); /* is equalto "x" */
-    return n;
+    return ds_tp_called(p, n, &ds_tm_tests[k]);
 }
 
 static tm_node *unary(tm_parser *p, bool filters)

@@ -30,16 +30,31 @@ enum {
     F_MAP,
     F_ABS
 };
-static const char *const filters[] = {"trim",   "length",  "count",   "upper",      "lower",
-                                      "join",   "first",   "last",    "list",       "string",
-                                      "int",    "default", "d",       "replace",    "tojson",
-                                      "safe",   "items",   "reverse", "selectattr", "rejectattr",
-                                      "select", "reject",  "map",     "abs",        NULL};
-
-int ds_tm_filter(const tm_str *name)
-{
-    return ds_tm_number_of(filters, name);
-}
+const tm_callee ds_tm_filters[] = {{"trim", 1, "chars"},
+                                   {"length", 0, ""},
+                                   {"count", 0, ""},
+                                   {"upper", 0, ""},
+                                   {"lower", 0, ""},
+                                   {"join", 1, "d"},
+                                   {"first", 0, ""},
+                                   {"last", 0, ""},
+                                   {"list", 0, ""},
+                                   {"string", 0, ""},
+                                   {"int", 1, "default"},
+                                   {"default", 2, "default_value boolean"},
+                                   {"d", 2, "default_value boolean"},
+                                   {"replace", 2, ""},
+                                   {"tojson", 0, "indent ensure_ascii sort_keys"},
+                                   {"safe", 0, ""},
+                                   {"items", 0, ""},
+                                   {"reverse", 0, ""},
+                                   {"selectattr", 3, ""},
+                                   {"rejectattr", 3, ""},
+                                   {"select", 2, ""},
+                                   {"reject", 2, ""},
+                                   {"map", 1, "attribute"},
+                                   {"abs", 0, ""},
+                                   {NULL, 0, NULL}};
 
 static tm_val length(tm_ctx *c, const tm_node *n, const tm_val *v)
 {
@@ -71,7 +86,7 @@ static tm_val as_list(tm_ctx *c, const tm_node *n, const tm_val *v)
 static bool test_of(tm_ctx *c, const tm_str *test, tm_node *t)
 {
     const tm_str equal = tm_lit("eq", 2);
-    int k = ds_tm_test(ds_tm_str_is(test, "==") ? &equal : test);
+    int k = ds_tm_number_of(ds_tm_tests, ds_tm_str_is(test, "==") ? &equal : test);
     if (k < 0)
         ds_tm_fail(c, "no such test here: '%.*s'", (int)test->len, (const char *)test->p);
     t->text = *test;
@@ -107,7 +122,7 @@ static tm_val by_attribute(tm_ctx *c, const tm_node *n, const tm_list *l, const 
     if (failed(c))
         return out;
     if (!name || (n->op == F_MAP && a->name[0].len == 0))
-        return ds_tm_fail(c, "%s: only by the name of an attribute", filters[n->op]);
+        return ds_tm_fail(c, "%s: only by the name of an attribute", ds_tm_filters[n->op].name);
     if (test && !test_of(c, test, &t))
         return out;
     for (size_t i = 0; i < l->n && !failed(c); i++) {
@@ -164,6 +179,21 @@ static tm_val to_int(tm_ctx *c, const tm_node *n, const tm_val *v)
     return ds_tm_wrong(c, n, v);
 }
 
+/* As transformers has it: ASCII or not is no choice of jinja2's own filter. */
+static tm_val to_json(tm_ctx *c, const tm_val *v, const tm_args *a)
+{
+    static const char *const off[] = {"ensure_ascii", "sort_keys"};
+    const tm_val *x = ds_tm_arg(a, TM_ARGS, "indent");
+    for (size_t i = 0; i < 2; i++) {
+        const tm_val *flag = ds_tm_arg(a, TM_ARGS, off[i]);
+        if (flag && ds_tm_truth(flag))
+            return ds_tm_fail(c, "tojson: %s is not supported", off[i]);
+    }
+    if (x && x->type != TM_NONE && !(x->type == TM_INT && x->u.i >= 0 && x->u.i <= 16))
+        return ds_tm_fail(c, "tojson: indent is a number from 0 to 16");
+    return ds_tm_tojson(c, v, x && x->type == TM_INT ? (int)x->u.i : -1);
+}
+
 tm_val ds_tm_apply_filter(tm_ctx *c, const tm_node *n, tm_val v, const tm_args *a)
 {
     const tm_val *x = ds_tm_arg(a, 0, "default_value"), *flag = ds_tm_arg(a, 1, "boolean");
@@ -177,9 +207,7 @@ tm_val ds_tm_apply_filter(tm_ctx *c, const tm_node *n, tm_val v, const tm_args *
     case F_COUNT:
         return length(c, n, &v);
     case F_TOJSON:
-        x = ds_tm_arg(a, 0, "indent");
-        return ds_tm_tojson(
-            c, &v, x && x->type == TM_INT && x->u.i >= 0 && x->u.i <= 16 ? (int)x->u.i : -1);
+        return to_json(c, &v, a);
     case F_ITEMS:
         return v.type == TM_MAP         ? ds_tm_entries(c, v.u.map, true, true)
                : v.type == TM_UNDEFINED ? ds_tm_list(c)

@@ -100,6 +100,89 @@ static tm_node *statement_set(tm_parser *p, unsigned depth)
     return n;
 }
 
+/* Names in brackets, each with a default or none: as nodes of names. */
+static tm_node *parameters(tm_parser *p)
+{
+    tm_node *first = NULL, **to = &first;
+    size_t n = 0;
+    p->brackets++;
+    ds_tp_want(p, "(");
+    while (!ds_tp_bad(p) && !ds_tp_at(p, ")")) {
+        tm_node *a = ds_tp_node(p, TN_NAME);
+        if (!a)
+            return NULL;
+        a->text = ds_tp_name(p);
+        if (ds_tp_take(p, "="))
+            a->a = ds_tp_expr(p);
+        *to = a;
+        to = &a->next;
+        if (++n > TM_ARGS)
+            return ds_tp_refuse(p, "more parameters than a macro can have", NULL);
+        if (!ds_tp_take(p, ","))
+            break;
+    }
+    p->brackets--;
+    ds_tp_want(p, ")");
+    return first;
+}
+
+static tm_node *statement_macro(tm_parser *p, unsigned depth)
+{
+    static const char *const ends[] = {"endmacro", NULL};
+    tm_str end;
+    tm_node *n = ds_tp_node(p, TN_MACRO);
+    if (!n)
+        return NULL;
+    if (p->in_macro)
+        return ds_tp_refuse(p, "a macro in a macro is not supported", NULL);
+    n->text = ds_tp_name(p);
+    if (ds_tm_number_of(ds_tm_globals, &n->text) >= 0)
+        return ds_tp_refuse(p, "a macro that is called as a function is:", &n->text);
+    n->a = parameters(p);
+    p->in_macro = true;
+    n->b = body(p, ends, &end, depth);
+    p->in_macro = false;
+    n->d = p->macros;
+    p->macros = n;
+    return n;
+}
+
+static bool same(const tm_str *a, const tm_str *b)
+{
+    return a->len == b->len && memcmp(a->p, b->p, a->len) == 0;
+}
+
+/* Each call of a macro is of one that there is, and that takes its arguments. */
+static void check_calls(tm_parser *p)
+{
+    for (const tm_node *n = p->calls; n && !ds_tp_bad(p); n = n->d) {
+        const tm_node *m = p->macros, *x;
+        size_t places = 0, most = 0;
+        p->line = n->line;
+        while (m && !same(&m->text, &n->text))
+            m = m->d;
+        for (x = m ? m->a : NULL; x; x = x->next)
+            most++;
+        if (!m)
+            ds_tp_refuse(p, "no such function here:", &n->text);
+        for (const tm_node *a = n->b; m && a && !ds_tp_bad(p); a = a->next) {
+            places += a->name.len == 0;
+            for (x = m->a; x && !same(&x->text, &a->name);)
+                x = x->next;
+            if (a->name.len && !x)
+                ds_tp_refuse(p, "no such argument here:", &a->name);
+            if (places > most)
+                ds_tp_refuse(p, "more arguments than it takes here:", &n->text);
+        }
+    }
+    for (const tm_node *m = p->macros; m && !ds_tp_bad(p); m = m->d)
+        for (const tm_node *x = m->d; x && !ds_tp_bad(p); x = x->d) {
+            p->line = m->line;
+            if (same(&m->text, &x->text))
+                ds_tp_refuse(p, "a macro that is there twice:", &m->text);
+        }
+}
+
 static tm_node *statement(tm_parser *p, const tm_str *word, unsigned depth)
 {
     static const char *const ends[] = {"endgeneration", NULL};
@@ -115,12 +198,16 @@ static tm_node *statement(tm_parser *p, const tm_str *word, unsigned depth)
     if (ds_tm_str_is(word, "break") || ds_tm_str_is(word, "continue"))
         return ds_tp_node(p, ds_tm_str_is(word, "break") ? TN_BREAK : TN_CONTINUE);
     if (ds_tm_str_is(word, "generation")) {
+        if (p->in_macro)
+            return ds_tp_refuse(p, "what a macro writes cannot be marked:", word);
         tm_node *n = ds_tp_node(p, TN_GENERATION);
         p->t->generation = true;
         if (n)
             n->b = body(p, ends, &end, depth);
         return n;
     }
+    if (ds_tm_str_is(word, "macro"))
+        return statement_macro(p, depth);
     return ds_tp_refuse(p, "no such statement here:", word);
 }
 
@@ -246,6 +333,7 @@ int ds_tmpl_parse(ds_tmpl **out, const char *text, size_t len, const char *name,
         p.start = p.p = copy;
         p.end = copy + len;
         t->body = block(&p, NULL, NULL, 0);
+        check_calls(&p);
     }
     if (own.code) {
         ds_tmpl_free(t);

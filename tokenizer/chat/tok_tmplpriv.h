@@ -38,7 +38,7 @@ enum tm_type {
     TM_STR,
     TM_LIST,
     TM_MAP,
-    TM_FUNC /* a global function, a method bound to `self` */
+    TM_FUNC /* a macro */
 };
 typedef struct tm_val {
     enum tm_type type;
@@ -46,11 +46,12 @@ typedef struct tm_val {
     uint32_t message; /* map: message number + 1 */
     union {
         bool b;
-        int64_t i; /* of a function: its number */
+        int64_t i;
         double f;
         tm_str s;
         struct tm_list *list;
         struct tm_map *map;
+        const struct tm_node *macro;
     } u;
 } tm_val;
 typedef struct tm_list {
@@ -76,6 +77,7 @@ enum tm_kind {
     TN_BREAK,
     TN_CONTINUE,
     TN_GENERATION, /* b */
+    TN_MACRO, /* text name, a parameters (names, their defaults in a), b body; d the one before */
     /* expressions */
     TN_CONST,
     TN_NAME,
@@ -84,7 +86,7 @@ enum tm_kind {
     TN_ATTR,    /* a . text */
     TN_INDEX,   /* a [b] */
     TN_SLICE,   /* a [b:c:d] */
-    TN_CALL,    /* a.text(...) as a method, or a global when a is NULL: b arguments */
+    TN_CALL,    /* a.text(...) as a method, or a global or macro when a is NULL: b arguments */
     TN_FILTER,  /* a | text(b) */
     TN_TEST,    /* a is text(b) */
     TN_NOT,
@@ -123,6 +125,9 @@ enum tm_op {
     OP_IN
 };
 
+#define TM_MACRO                                                                                   \
+    1000u /* op of a call: of the macro of that name; d: the one before in the template */
+
 struct ds_tmpl {
     tm_arena arena;
     char *name;
@@ -130,13 +135,16 @@ struct ds_tmpl {
     bool generation;
 };
 
-/* Number of a name in the table of its kind (tok_tmplfilter.c, tok_tmpltest.c, tok_tmplcall.c), or
- * in one that NULL ends; or -1. */
-int ds_tm_filter(const tm_str *name);
-int ds_tm_test(const tm_str *name);
-int ds_tm_method(const tm_str *name);
-int ds_tm_global(const tm_str *name);
-int ds_tm_number_of(const char *const *names, const tm_str *s);
+/* What can be called by a name, and with which arguments. */
+typedef struct tm_callee {
+    const char *name;
+    size_t most; /* arguments by position */
+    const char *
+        names; /* of those that can be given by name, one behind the other with a space; "*": any */
+} tm_callee;
+extern const tm_callee ds_tm_filters[], ds_tm_tests[], ds_tm_methods[], ds_tm_globals[];
+/* Number of a name in one of these, or -1. */
+int ds_tm_number_of(const tm_callee *table, const tm_str *name);
 
 #define TM_ARGS 16 /* most that a call can have */
 typedef struct tm_args {

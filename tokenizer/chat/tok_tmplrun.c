@@ -12,6 +12,7 @@
 #define DEPTH_MAX 1024
 
 static tm_val eval(tm_ctx *c, const tm_node *n);
+static tm_val run_macro(tm_ctx *c, const tm_node *n, const tm_args *a);
 static void run_list(tm_ctx *c, const tm_node *n);
 
 static const tm_val undefined = {.type = TM_UNDEFINED};
@@ -186,7 +187,7 @@ static tm_val add(tm_ctx *c, const tm_val *a, const tm_val *b)
 static tm_val is_in(tm_ctx *c, const tm_node *n, const tm_val *a, const tm_val *b)
 {
     static const tm_str in = {(const uint8_t *)"in", 2, NULL, 0};
-    tm_node test = {.text = in, .op = (unsigned)ds_tm_test(&in), .line = n->line};
+    tm_node test = {.text = in, .op = (unsigned)ds_tm_number_of(ds_tm_tests, &in), .line = n->line};
     const tm_args args = {.v = {*b}, .n = 1};
     if (b->type == TM_STR && a->type != TM_STR)
         return no_operator(c, a, b);
@@ -251,6 +252,8 @@ static tm_val call(tm_ctx *c, const tm_node *n, tm_val v)
     args_of(c, n->b, &a);
     if (failed(c))
         return tm_none();
+    if (n->kind == TN_CALL && !n->a && n->op == TM_MACRO)
+        return run_macro(c, n, &a);
     return n->kind == TN_CALL     ? ds_tm_call(c, n, v, &a)
            : n->kind == TN_FILTER ? ds_tm_apply_filter(c, n, v, &a)
                                   : tm_bool(ds_tm_apply_test(c, n, v, &a) != n->negate);
@@ -353,29 +356,69 @@ static void emit(tm_ctx *c, const tm_str *s)
         ds_fail_nomem(c->err);
 }
 
+/* What statements write, as a string, with its sources. */
+static tm_val written(tm_ctx *c, const tm_node *body)
+{
+    ds_tmplout *out = c->out, own = {0};
+    c->out = &own;
+    run_list(c, body);
+    c->out = out;
+    const size_t k = own.runs.len / sizeof(ds_tmplrun);
+    tm_val v = failed(c) ? tm_none() : ds_tm_text(c, own.text.data, own.text.len, 0);
+    tm_run *runs = failed(c) ? NULL : ds_tm_alloc(&c->arena, (k + 1) * sizeof *runs);
+    for (size_t i = 0; runs && i < k; i++) {
+        const ds_tmplrun *r = (const ds_tmplrun *)(const void *)own.runs.data + i;
+        runs[i] = (tm_run){r->end, r->source};
+    }
+    ds_tmplout_fini(&own);
+    if (failed(c))
+        return tm_none();
+    if (!runs)
+        return ds_tm_nomem(c);
+    v.u.s.runs = runs;
+    v.u.s.n = k;
+    return v;
+}
+
+/* The argument that a macro's parameter, the i-th, is given; else its default, which sees those
+ * before it. */
+static tm_val parameter(tm_ctx *c, const tm_node *x, size_t i, const tm_args *a)
+{
+    for (size_t k = 0; k < a->n; k++)
+        if (a->name[k].len == x->text.len && memcmp(a->name[k].p, x->text.p, x->text.len) == 0)
+            return a->v[k];
+    if (i < a->n && a->name[i].len == 0)
+        return a->v[i];
+    return x->a ? eval(c, x->a) : undefined;
+}
+
+/* It sees its parameters and what is set outside of all loops, as it is now. */
+static tm_val run_macro(tm_ctx *c, const tm_node *n, const tm_args *a)
+{
+    const tm_val *f = find(c, &n->text);
+    tm_frame frame = {0}, *top = c->top;
+    size_t i = 0;
+    if (!f || f->type != TM_FUNC)
+        return ds_tm_fail(c, "'%.*s' is called before its macro", (int)n->text.len,
+                          (const char *)n->text.p);
+    const tm_node *m = f->u.macro;
+    for (frame.up = top; frame.up->up;)
+        frame.up = frame.up->up;
+    c->top = &frame;
+    for (const tm_node *x = m->a; x && !failed(c); x = x->next) {
+        const tm_val v = parameter(c, x, i++, a);
+        if (!failed(c))
+            ds_tm_put(c, &frame.vars, x->text, v);
+    }
+    const tm_val v = failed(c) ? tm_none() : written(c, m->b);
+    c->top = top;
+    c->leave = 0;
+    return v;
+}
+
 static void assign(tm_ctx *c, const tm_node *n)
 {
-    tm_val v;
-    if (n->a) {
-        v = eval(c, n->a);
-    } else { /* a block's output as a string: with its sources */
-        ds_tmplout *out = c->out, own = {0};
-        c->out = &own;
-        run_list(c, n->b);
-        c->out = out;
-        size_t k = own.runs.len / sizeof(ds_tmplrun);
-        v = failed(c) ? tm_none() : ds_tm_text(c, own.text.data, own.text.len, 0);
-        tm_run *runs = failed(c) ? NULL : ds_tm_alloc(&c->arena, (k + 1) * sizeof *runs);
-        for (size_t i = 0; runs && i < k; i++) {
-            const ds_tmplrun *r = (const ds_tmplrun *)(const void *)own.runs.data + i;
-            runs[i] = (tm_run){r->end, r->source};
-        }
-        v.u.s.runs = runs;
-        v.u.s.n = runs ? k : 0;
-        ds_tmplout_fini(&own);
-        if (!failed(c) && !runs)
-            v = ds_tm_nomem(c);
-    }
+    const tm_val v = n->a ? eval(c, n->a) : written(c, n->b);
     if (failed(c))
         return;
     if (n->text2.len == 0) {
@@ -524,6 +567,13 @@ static void run_one(tm_ctx *c, const tm_node *n)
         break;
     case TN_SET:
         assign(c, n);
+        break;
+    case TN_MACRO:
+        v = (tm_val){.type = TM_FUNC, .u.macro = n};
+        if (c->top->up)
+            (void)ds_tm_fail(c, "a macro in a loop is not supported");
+        else
+            ds_tm_put(c, &c->top->vars, n->text, v);
         break;
     case TN_GENERATION:
         c->generation = true;

@@ -19,15 +19,12 @@ enum {
     T_NE,
     T_IN
 };
-static const char *const tests[] = {"defined",  "undefined", "none",   "string",  "mapping",
-                                    "iterable", "sequence",  "number", "integer", "boolean",
-                                    "true",     "false",     "eq",     "equalto", "ne",
-                                    "in",       NULL};
-
-int ds_tm_test(const tm_str *name)
-{
-    return ds_tm_number_of(tests, name);
-}
+const tm_callee ds_tm_tests[] = {{"defined", 0, ""},  {"undefined", 0, ""}, {"none", 0, ""},
+                                 {"string", 0, ""},   {"mapping", 0, ""},   {"iterable", 0, ""},
+                                 {"sequence", 0, ""}, {"number", 0, ""},    {"integer", 0, ""},
+                                 {"boolean", 0, ""},  {"true", 0, ""},      {"false", 0, ""},
+                                 {"eq", 1, ""},       {"equalto", 1, ""},   {"ne", 1, ""},
+                                 {"in", 1, ""},       {NULL, 0, NULL}};
 
 static bool contains(tm_ctx *c, const tm_node *n, const tm_val *in, const tm_val *v)
 {
@@ -49,7 +46,7 @@ static bool contains(tm_ctx *c, const tm_node *n, const tm_val *in, const tm_val
 bool ds_tm_apply_test(tm_ctx *c, const tm_node *n, tm_val v, const tm_args *a)
 {
     if (n->op >= T_EQ && a->n != 1) {
-        (void)ds_tm_fail(c, "%s takes one argument", tests[n->op]);
+        (void)ds_tm_fail(c, "%s takes one argument", ds_tm_tests[n->op].name);
         return false;
     }
     switch (n->op) {
