@@ -31,22 +31,23 @@ const ds_command ds_cmd_files = {
                "dsprep files --store . scans/ | dsver commit -m 'raw, April' raw\n"
                "dsver cat raw | dsprep restore scans-march/",
     .description =
-        "Writes a record for everything below a folder or in an archive (tar, zip, 7z): files with "
-        "their bytes, folders, also empty ones, symbolic links as what they say, hard links as "
-        "names of the file that came first, and permissions. An INPUT that is another file is one "
-        "record. Names may be any bytes: in the key, what is not UTF-8 is written as U+FFFD and "
-        "two hexadecimal digits, and can be had back. Owners, access control lists and other "
-        "extended attributes are not kept, holes are zeros, and times are kept only with "
-        "--mtime: without them, a copy of a folder has the same root as the folder.\n\n"
-        "Nothing is followed, nothing is written to. Devices, pipes and sockets are left out and "
-        "counted, and so is a store of dsver (.dsver) below a folder. A file that changes while it "
-        "is read, or that cannot be read, is an error: "
-        "--on-error=skip leaves it out, and the exit status is 3. A file passes in constant "
+        "Writes a record for everything below a folder or in an archive (tar, zip, 7z): files "
+        "with their bytes, folders, also empty ones, symbolic links with their targets, hard "
+        "links as further names of the file that came first, and permissions. An INPUT that is "
+        "another file is one record. Names may be any bytes: in the key, a byte that is not "
+        "UTF-8 is written as U+FFFD and two hexadecimal digits, and is restored from that. "
+        "Owners, access control lists and other extended attributes are not kept, holes become "
+        "zeros, and times are kept only with --mtime: without it, a copy of a folder has the "
+        "same root as the folder.\n\n"
+        "Links are not followed, and nothing is written below the INPUTs. Devices, pipes and "
+        "sockets are left out and counted, and so is a store of dsver (.dsver) below a folder. "
+        "A file that changes while it is read, or that cannot be read, is an error: "
+        "--on-error=skip leaves it out, and the exit status is 3. Files pass in constant "
         "memory; one of more than 4 MB takes its size in $TMPDIR meanwhile.\n\n"
         "With --store the stream is for `dsver commit` into that very store, and nothing else. "
-        "What the store has of files whose size, times and inode are those of the last run is "
-        "referred to, and these files are not read. The version is the same as without. A file "
-        "that changed less than two seconds before it was read is read again.",
+        "Files whose size, times and inode are those of the last run are not read: the stream "
+        "refers to the content in the store. The version is the same as without --store. A "
+        "file that changed less than two seconds before it was read is read again.",
     .run = run,
 };
 

@@ -22,21 +22,21 @@ const ds_command ds_cmd_lang = {
     .example = "dsprep text crawl/ | dsprep lang --keep zh,en --min-share 0.6 >kept.dsr\n"
                "dsprep lang s.dsr | dsprep filter --where 'lang == \"und\"' | dsprep head",
     .description =
-        "Reads a DSR stream (from FILEs, which are the shards of one stream, or standard input) "
-        "and adds two columns: lang, a code of BCP 47 (en, zh, zh-Hant), and lang_share, the share "
-        "of the text's letters that are of this language, from 0 to 1. Where the language cannot "
-        "be told, because the text is short, mixed, or no language, lang is und and the share "
-        "is 0; of a null text both are null. --best-effort answers for short texts too, and is "
-        "more often wrong.\n\n"
-        "--keep A,B drops records of other languages, as 'lang: other' or 'lang: null', and, with "
-        "--min-share, those with less of it, as 'lang: share'; a code keeps its variants (zh keeps "
-        "zh-Hant), und keeps what cannot be told. What is dropped goes to --rejects, where the "
-        "note says what was found. A code that the detector never answers with is refused, with "
-        "those that it knows.\n\n"
+        "Reads a DSR stream (from FILEs, which are the shards of one stream, or standard "
+        "input) and adds two columns: lang, a code of BCP 47 (en, zh, zh-Hant), and "
+        "lang_share, the share of the text's letters that are of this language, from 0 to 1. "
+        "Where the language cannot be told, because the text is short, mixed, or no language, "
+        "lang is und and the share is 0; of a null text both are null. --best-effort answers "
+        "for short texts too, and is more often wrong.\n\n"
+        "--keep A,B drops records of other languages, as 'lang: other' or 'lang: null', and, "
+        "with --min-share, those with less of it, as 'lang: share'; a code keeps its variants "
+        "(zh keeps zh-Hant), und keeps what cannot be told. What is dropped goes to --rejects, "
+        "where the note says what was found. A code that the detector never answers with is "
+        "refused, with those that it knows.\n\n"
         "The detector is Compact Language Detector 2 (96 languages, by letters of four and by "
-        "script, in one pass), loaded when it is asked for: Debian's libcld2-dev when the program "
-        "is built. It looks at the first --max-text bytes. Its version is in the provenance. "
-        "Output is the same for any number of threads.",
+        "script, in one pass), loaded when the command runs (it needs Debian's libcld2-dev "
+        "when the program is built). It looks at the first --max-text bytes. Its version is in "
+        "the provenance. Output is the same for any number of threads.",
     .run = run,
 };
 

@@ -22,22 +22,22 @@ const ds_command ds_cmd_map = {
                "dsprep map --set age:i64=meta.age --drop meta.age s.dsr | dsprep head\n"
                "dsprep map --cast n=f64 --on-error skip --rejects r.dsr s.dsr >t.dsr",
     .description =
-        "Reads a DSR stream (from FILEs, which are the shards of one stream, or standard input) "
-        "and writes its records with other columns. Columns are dropped first, then renamed, then "
-        "made; what stands right of = are names, expressions and templates over the record as it "
-        "came (expressions are those of dsprep filter), what stands left of it are names in the "
-        "result. A column that is there keeps its place, others are added at the end. An explicit "
-        "key stays as it is.\n\n"
+        "Reads a DSR stream (from FILEs, which are the shards of one stream, or standard "
+        "input) and writes its records with other columns. Columns are dropped first, then "
+        "renamed, then made; names, expressions and templates on the right of = are about the "
+        "record as it came (expressions are those of dsprep filter), names on the left are "
+        "those of the result. A column that exists keeps its place, new ones are added at the "
+        "end. An explicit key stays as it is.\n\n"
         "--set COLUMN=EXPR makes a column of the expression's type, --set COLUMN:TYPE=EXPR "
         "converts it; types are utf8, bytes, json, bool, i64, f64 and timestamp. --set "
         "COLUMN.MEMBER=EXPR puts the value into the object in a column of JSON, and --drop "
-        "COLUMN.MEMBER takes it out. A template is text with expressions between braces; \\n \\t "
-        "\\\\ \\{ \\} are escapes. Null stays null, in templates too: {coalesce(meta.a, '')} says "
-        "otherwise.\n\n"
-        "Conversions are checked: a value becomes another type only where nothing of it is lost. "
-        "What cannot be converted stops the run, or its record is dropped (held, as 'map: "
-        "convert.COLUMN', and can be written to --rejects), or it becomes null; then the exit "
-        "status is 3. Output is the same for any number of threads.",
+        "COLUMN.MEMBER takes it out. A template is text with expressions between braces; \\n "
+        "\\t \\\\ \\{ \\} are escapes. Null stays null, in templates too: {coalesce(meta.a, "
+        "'')} says otherwise.\n\n"
+        "Conversions are checked: a value becomes another type only where nothing of it is "
+        "lost. What cannot be converted stops the run, or its record is dropped (held, as "
+        "'map: convert.COLUMN', and can be written to --rejects), or it becomes null; then the "
+        "exit status is 3. Output is the same for any number of threads.",
     .run = run,
 };
 

@@ -27,16 +27,16 @@ const ds_command ds_cmd_restore = {
                "dsprep restore --only march --only '*.json' some/ raw.dsr",
     .description =
         "Reads a stream that dsprep files made and makes the files, folders and links of its "
-        "records below DIR, which must not be there or be empty. DIR appears when everything is in "
-        "it: until then it is made beside, under another name, which is removed when "
+        "records below DIR, which must not be there or be empty. DIR appears when everything "
+        "is in it: until then it is made beside, under another name, which is removed when "
         "anything fails. A record whose name leads out of DIR, or through a symbolic link, is "
         "refused, and nothing is ever written over. Permissions are restored (set-user-id and "
         "set-group-id bits only with --setuid), times where the records have them.\n\n"
-        "--only restores a file, a folder with all below it, or what a pattern of the shell "
-        "matches, in which * and ? stand for a / too; with it come the folders around. A hard link "
-        "whose file is not chosen becomes that file. The input is then read twice, and what comes "
-        "from a pipe is copied to $TMPDIR first; of a version in a store, dsver checkout --only "
-        "reads no more than it restores.",
+        "--only restores a file, a folder with all below it, or what a shell pattern matches, "
+        "in which * and ? match a / too, with the folders that lead there. A hard link whose "
+        "file is not chosen becomes that file. The input is then read twice, and what comes "
+        "from a pipe is copied to $TMPDIR first; of a version in a store, dsver checkout "
+        "--only reads no more than it restores.",
     .run = run,
 };
 

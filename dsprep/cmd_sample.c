@@ -24,20 +24,21 @@ const ds_command ds_cmd_sample = {
                "dsprep sample --count 5000 --seed pilot corpus.dsr | dsver commit -m pilot pilot\n"
                "dsprep sample --cap 20 --group meta.site corpus.dsr | dsprep info",
     .description =
-        "Reads a DSR stream (from FILEs, which are the shards of one stream, or standard input) "
-        "and keeps some of its records, in their order. A record is drawn by a hash of its key and "
-        "--seed, or of --by: whether it is kept does not depend on what else is in the stream, so "
-        "the same records stay when others are added, and a larger --rate keeps all that a smaller "
-        "one does. Records with the same --by go together.\n\n"
-        "--rate keeps each record with this probability; --weight multiplies it, record by record "
-        "(null and what is no number count as 0). --count keeps this many, those with the lowest "
-        "hashes: it reads the input twice, copies what comes from a pipe to $TMPDIR first, and "
-        "takes 16 bytes of memory for each record that is kept. --cap then keeps at most that many "
-        "of each --group, the first in the stream; it takes 48 bytes of memory a group.\n\n"
-        "The draw is the first eight bytes, big endian, of SHA-256(seed, NUL, text): the record is "
-        "kept when it is below rate * weight * 2^64. What is dropped is held as "
-        "'sample: not_drawn' or 'sample: cap', and can be written to --rejects. Output is the same "
-        "for any number of threads.",
+        "Reads a DSR stream (from FILEs, which are the shards of one stream, or standard "
+        "input) and keeps some of its records, in their order. A record is drawn by a hash of "
+        "its key and --seed, or of --by: whether it is kept does not depend on what else is in "
+        "the stream, so the same records stay when others are added, and a larger --rate keeps "
+        "all that a smaller one does. Records with the same --by go together.\n\n"
+        "--rate keeps each record with this probability; --weight multiplies it, record by "
+        "record (null, and anything that is not a number, counts as 0). --count keeps this "
+        "many, those with the lowest hashes: it reads the input twice, copies what comes from "
+        "a pipe to $TMPDIR first, and takes 16 bytes of memory for each record that is kept. "
+        "--cap then keeps at most that many of each --group, the first in the stream; it takes "
+        "48 bytes of memory a group.\n\n"
+        "The draw is the first eight bytes, big endian, of SHA-256(seed, NUL, text): the "
+        "record is kept when it is below rate * weight * 2^64. What is dropped is held as "
+        "'sample: not_drawn' or 'sample: cap', and can be written to --rejects. Output is the "
+        "same for any number of threads.",
     .run = run,
 };
 

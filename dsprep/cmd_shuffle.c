@@ -19,16 +19,17 @@ const ds_command ds_cmd_shuffle = {
     .example = "dsver cat corpus | dsprep shuffle --seed 7 | dsprep export --format mds -o mds/\n"
                "dsprep shuffle a.dsr | dsprep head -n 100",
     .description =
-        "Reads a DSR stream (from FILEs, which are the shards of one stream, or standard input) "
-        "to its end and writes its records in the order of SHA-256(seed, NUL, \"shuffle\", NUL, "
-        "key). So the order follows from the seed and the keys, not from the order of the input: "
-        "the same records in another order, or from other shards, come out the same. Records with "
-        "equal keys, which derived keys allow, stay in the order of the input.\n\n"
-        "The records lie in a file without a name in $TMPDIR meanwhile, of about the size of the "
-        "uncompressed stream, which is mapped and read in the new order; what they are sorted by, "
-        "32 bytes a record, takes --memory and more room there. Blocks are cut anew. Origins, "
-        "sources and counts of what was held before are kept. Output is the same for any number "
-        "of threads and any --memory.\n\n"
+        "Reads a DSR stream (from FILEs, which are the shards of one stream, or standard "
+        "input) to its end and writes its records in the order of SHA-256(seed, NUL, "
+        "\"shuffle\", NUL, key). So the order follows from the seed and the keys, not from the "
+        "order of the input: the same records in another order, or from other shards, come out "
+        "the same. Records with equal keys, which derived keys allow, stay in the order of the "
+        "input.\n\n"
+        "Meanwhile the records are kept in an unnamed file in $TMPDIR, of about the size of "
+        "the uncompressed stream, which is mapped and read in the new order; what they are "
+        "sorted by, 32 bytes a record, takes --memory and then more room there. Blocks are cut "
+        "anew. Origins, sources and counts of what was held before are kept. Output is the "
+        "same for any number of threads and any --memory.\n\n"
         "Training does not need this: dstrain draws the order of each epoch itself.",
     .run = run,
 };

@@ -19,22 +19,24 @@ const ds_command ds_cmd_sort = {
                "dsprep sort --by 'len(text) desc' --by key s.dsr | dsprep head\n"
                "dsver cat shuffled | dsprep sort --by origin | dsprep check",
     .description =
-        "Reads a DSR stream (from FILEs, which are the shards of one stream, or standard input) "
-        "to its end and writes its records in the order of --by: of a column, a member of JSON "
-        "(meta.n) or another expression of dsprep filter; of key, which may be derived; or of "
-        "origin, the source and the place in it that a record came from (where no column has that "
-        "name). Of several --by the first decides, the next where it is equal. Each may end in "
-        "' desc' or ' asc', and --reverse turns all of them round. Records that are equal stay in "
-        "the order of the input.\n\n"
+        "Reads a DSR stream (from FILEs, which are the shards of one stream, or standard "
+        "input) to its end and writes its records in the order of --by: of a column, a member "
+        "of JSON (meta.n) or another expression of dsprep filter; of key, which may be "
+        "derived; or of origin, the source and the place in it that a record came from (where "
+        "no column has that name). With several --by, each one decides where those before it "
+        "are equal. Each may end in ' desc' or ' asc', and --reverse turns all of them round. "
+        "Records that are equal stay in the order of the input.\n\n"
         "Texts are compared by bytes, which is by code point; numbers by value, exactly; false "
-        "comes before true. Where a member of JSON has several kinds, true and false come first, "
-        "then numbers, times and texts. Null comes last, --reverse or not, and so do NaN, lists "
-        "and objects. --numeric reads texts as decimal numbers: what is none is null.\n\n"
-        "The records lie in a file without a name in $TMPDIR meanwhile, of about the size of the "
-        "uncompressed stream, which is mapped and read in the new order; what they are sorted by, "
-        "32 bytes a record, takes --memory and more room there, and keys of over 16 bytes lie in a "
-        "file of their own. Blocks are cut anew. Origins, sources and counts of what was held "
-        "before are kept. Output is the same for any number of threads and any --memory.",
+        "comes before true. Where a member of JSON has several kinds, true and false come "
+        "first, then numbers, times and texts. Null comes last, --reverse or not, and so do "
+        "NaN, lists and objects. --numeric reads texts as decimal numbers; any other text is "
+        "null.\n\n"
+        "Meanwhile the records are kept in an unnamed file in $TMPDIR, of about the size of "
+        "the uncompressed stream, which is mapped and read in the new order; what they are "
+        "sorted by, 32 bytes a record, takes --memory and then more room there, and sort keys "
+        "of over 16 bytes go to a file of their own. Blocks are cut anew. Origins, sources and "
+        "counts of what was held before are kept. Output is the same for any number of threads "
+        "and any --memory.",
     .run = run,
 };
 

@@ -26,20 +26,21 @@ const ds_command ds_cmd_split = {
         "dsprep text --key-field id visits.jsonl | dsprep split --by meta.patient -d parts/\n"
         "dsprep split --by key --parts train=0.98,test=0.02 --salt v2 s.dsr | dsver commit -m s s",
     .description =
-        "Reads a DSR stream (from FILEs, which are the shards of one stream, or standard input) "
-        "and gives every record a part, by a hash of its group: a column, a member of JSON "
-        "(meta.user, or user where no column is called so) or any expression of dsprep filter "
-        "(--by). Records of one group are in one part, in this and in "
-        "every other stream that is split with the same --parts and --salt, so that a patient, a "
-        "user or a session never is in training and test data at once. A group's part does not "
-        "change when records are added.\n\n"
-        "Without --dir the records stay one stream with a column split more; with it every part is "
-        "a file NAME.dsr in the folder. Shares are shares of groups, not of records. Records whose "
-        "group is null are dropped (held, as 'split: no_group') and can be written to --rejects. "
-        "Values of different types are different groups only when their texts differ.\n\n"
-        "The part is the first whose cumulated share is above h / 2^32, where h is the first four "
-        "bytes, big endian, of SHA-256(salt, NUL, text of the group). Output is the same for any "
-        "number of threads.",
+        "Reads a DSR stream (from FILEs, which are the shards of one stream, or standard "
+        "input) and gives every record a part, by a hash of its group: a column, a member of "
+        "JSON (meta.user, or user where no column is called so) or any expression of dsprep "
+        "filter (--by). Records of one group are in one part, in this and in every other "
+        "stream that is split with the same --parts and --salt, so that a patient, a user or a "
+        "session is never in training and test data at once. A group's part does not change "
+        "when records are added.\n\n"
+        "Without --dir the records stay one stream with a column split more; with it every "
+        "part is a file NAME.dsr in the folder. Shares are shares of groups, not of records. "
+        "Records whose group is null are dropped (held, as 'split: no_group') and can be "
+        "written to --rejects. Values of different types are different groups only when their "
+        "texts differ.\n\n"
+        "The part is the first whose cumulated share is above h / 2^32, where h is the first "
+        "four bytes, big endian, of SHA-256(salt, NUL, text of the group). Output is the same "
+        "for any number of threads.",
     .run = run,
 };
 

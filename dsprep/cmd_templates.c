@@ -31,15 +31,15 @@ const ds_command ds_cmd_templates = {
         "dsprep templates logs.dsr | dsprep cat -c template_id,variables",
     .description =
         "Reads a DSR stream from FILE or standard input and writes it with three columns more: "
-        "template, the text of a record with <*> for what varies; template_id, 16 hex digits that "
-        "depend on that text alone and so are the same in every run; and variables, the words that "
-        "stand for the <*>, in order. Of a text the first line counts. All other columns, blocks, "
-        "origins and sources pass through unchanged.\n\n"
-        "Templates are mined by Drain, from the whole stream before any is given out: the input is "
-        "read twice, and kept in a temporary file when it cannot be. They do not depend on the "
-        "number of threads. --catalog writes them as JSON lines, in the order of their first "
-        "records, with how many records and shapes (lines without their numbers) each has, and its "
-        "first line.\n\n"
+        "template, the text of a record with <*> for what varies; template_id, 16 hex digits "
+        "that depend on that text alone and so are the same in every run; and variables, the "
+        "words that stand for the <*>, in order. Only the first line of a text counts. All "
+        "other columns, blocks, origins and sources pass through unchanged.\n\n"
+        "Templates are mined with Drain from the whole stream before the first record is "
+        "written: the input is read twice, and kept in a temporary file where that is not "
+        "possible. They do not depend on the number of threads. --catalog writes them as JSON "
+        "lines, in the order of their first records, with how many records and shapes (lines "
+        "without their numbers) each has, and its first line.\n\n"
         "Memory grows with the number of shapes, up to --max-shapes; records whose shape is "
         "not among the first so many have null in the three columns, and are counted.",
     .run = run,
