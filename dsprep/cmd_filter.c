@@ -39,9 +39,9 @@ const ds_command ds_cmd_filter = {
         "from a text that changes, they change with it.\n\n"
         "An expression (--where) looks at columns and at members of JSON (meta.user.id): == != "
         "< <= > >= in [..], is null, contains, startswith, endswith, matches (a regular "
-        "expression), + - * / %, and or not, len size words lower number time text coalesce. A "
-        "comparison with null gives null, and a record is kept only when the result is "
-        "true.\n\n"
+        "expression), + - * / %, and or not, len size words lower trim nfc nfkc replace number "
+        "time text coalesce. A comparison with null gives null, and a record is kept only when "
+        "the result is true.\n\n"
         "Rules are looked at in this order: lengths, presets, expressions; the first that "
         "fails is the reason. Output is the same for any number of threads.",
     .run = run,

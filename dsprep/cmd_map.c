@@ -20,6 +20,7 @@ const ds_command ds_cmd_map = {
     .max_operands = -1,
     .example = "dsprep map --text 'text=Q: {text}\\nA: {meta.answer}' qa.dsr -o t.dsr\n"
                "dsprep map --set age:i64=meta.age --drop meta.age s.dsr | dsprep head\n"
+               "dsprep map --set 'text=trim(replace(nfc(text), \"[ \\t]+\", \" \"))' s.dsr >t.dsr\n"
                "dsprep map --cast n=f64 --on-error skip --rejects r.dsr s.dsr >t.dsr",
     .description =
         "Reads a DSR stream (from FILEs, which are the shards of one stream, or standard "

@@ -39,7 +39,11 @@ enum ds_wop {
     W_TIME,
     W_TEXT,
     W_COALESCE,
-    W_LIST /* the operands of in and coalesce: a, then next */
+    W_TRIM,
+    W_NFC,
+    W_NFKC,
+    W_REPLACE, /* b: the pattern, whose b is what takes the place */
+    W_LIST     /* the operands of in and coalesce: a, then next */
 };
 
 typedef struct ds_wnode {
@@ -57,6 +61,10 @@ struct ds_where {
     ds_wnode *v;
     size_t n, cap;
     int root;
+    uint8_t *classes; /* of code points, for normal forms; NULL where there are none */
 };
+
+/* The text x as the function v makes it, in b where it is new. */
+int ds_where_textual(const ds_where *w, const ds_wnode *v, ds_buf *b, ds_wval *x, ds_err *err);
 
 #endif

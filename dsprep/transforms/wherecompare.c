@@ -32,13 +32,13 @@ static int check_compare(ds_wparse *s, enum ds_wop op, int a, int b, size_t at)
     return 0;
 }
 
-static int pattern(ds_wparse *s, int n, size_t at)
+int ds_wparse_pattern(ds_wparse *s, int n, size_t at)
 {
     ds_wnode *v = &s->w->v[n];
     int code;
     PCRE2_SIZE where;
     if (v->op != W_LITERAL || v->type != DS_W_TEXT)
-        return ds_wparse_fail(s, at, "matches takes a pattern in quotes");
+        return ds_wparse_fail(s, at, "a pattern in quotes is wanted");
     v->re = pcre2_compile(v->v.p, v->v.len, PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &code,
                           &where, NULL);
     if (!v->re) {
@@ -59,7 +59,7 @@ static int words_op(ds_wparse *s, enum ds_wop op, int a, size_t at)
     if (!ds_wtype_may_be(ds_wparse_type(s, a), DS_W_TEXT) ||
         !ds_wtype_may_be(ds_wparse_type(s, b), DS_W_TEXT))
         return ds_wparse_fail(s, at, "both sides must be text");
-    if (op == W_MATCHES && (rc = pattern(s, b, at)))
+    if (op == W_MATCHES && (rc = ds_wparse_pattern(s, b, at)))
         return rc;
     return ds_wparse_node(s, op, DS_W_BOOL, a, b);
 }

@@ -412,6 +412,12 @@ static int call(eval *e, int n, ds_wval *out)
         return 0;
     case W_LOWER:
         return lower(e, n, &a, out);
+    case W_TRIM:
+    case W_NFC:
+    case W_NFKC:
+    case W_REPLACE:
+        *out = a;
+        return ds_where_textual(e->w, v, &e->k->text[n], out, e->err);
     case W_NUMBER:
         (void)(ds_number_read(a.p, a.len, out) || (*out = null_value, true));
         return 0;

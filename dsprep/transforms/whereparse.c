@@ -154,6 +154,7 @@ void ds_where_free(ds_where *w)
         free(w->v[i].own);
         pcre2_code_free(w->v[i].re);
     }
+    free(w->classes);
     free(w->v);
     free(w);
 }

@@ -59,6 +59,13 @@ int ds_wparse_atom(ds_wparse *s);
 /* Values between commas up to `close`: a chain of W_LIST. */
 int ds_wparse_values(ds_wparse *s, const char *close);
 
+/* Node n as a pattern, which is compiled. */
+int ds_wparse_pattern(ds_wparse *s, int n, size_t at);
+/* replace(, from behind its parenthesis. */
+int ds_wparse_replace(ds_wparse *s, size_t at);
+/* There will be normal forms. */
+int ds_wparse_normal(ds_wparse *s);
+
 /* An operator, by how it is written. */
 typedef struct ds_wlevel {
     const char *sign;

@@ -145,7 +145,9 @@ static const struct {
     {"len", W_LEN, DS_W_ANY, DS_W_INT},       {"size", W_SIZE, DS_W_ANY, DS_W_INT},
     {"words", W_WORDS, DS_W_TEXT, DS_W_INT},  {"lower", W_LOWER, DS_W_TEXT, DS_W_TEXT},
     {"number", W_NUMBER, DS_W_ANY, DS_W_ANY}, {"time", W_TIME, DS_W_TEXT, DS_W_TIME},
-    {"text", W_TEXT, DS_W_ANY, DS_W_TEXT},    {"coalesce", W_COALESCE, DS_W_ANY, DS_W_ANY}};
+    {"text", W_TEXT, DS_W_ANY, DS_W_TEXT},    {"coalesce", W_COALESCE, DS_W_ANY, DS_W_ANY},
+    {"trim", W_TRIM, DS_W_TEXT, DS_W_TEXT},   {"nfc", W_NFC, DS_W_TEXT, DS_W_TEXT},
+    {"nfkc", W_NFKC, DS_W_TEXT, DS_W_TEXT},   {"replace", W_REPLACE, DS_W_TEXT, DS_W_TEXT}};
 
 int ds_wparse_values(ds_wparse *s, const char *close)
 {
@@ -186,7 +188,11 @@ static int call(ds_wparse *s, size_t which, size_t at)
                                                        : DS_W_ANY;
         return list < 0 ? list : ds_wparse_node(s, W_COALESCE, t, list, -1);
     }
-    int a = ds_wparse_expr(s);
+    if (calls[which].op == W_REPLACE)
+        return ds_wparse_replace(s, at);
+    if (calls[which].op == W_NFC || calls[which].op == W_NFKC)
+        rc = ds_wparse_normal(s);
+    int a = rc ? rc : ds_wparse_expr(s);
     if (a < 0)
         return a;
     if ((rc = ds_wtoken_expect(s, ")")))

@@ -38,6 +38,9 @@ keeps() {
     keeps 'text matches "^a\.b$"' d
     keeps 'text matches "\bfail"' b
     keeps 'lower(text) startswith "get"' ab
+    keeps 'replace(text, "(\w)\.(\w)", "${2}$$$1") == "b$a"' d
+    keeps 'len(replace(text, "[a-z ]", "xyz")) > 60' b
+    keeps 'replace(lower(trim(replace(text, "\d+|/", " "))), "^get *", "") == ""' a
     keeps 'time(meta.at) > "2026-03-01T11:00:00+01:30"' ab
     keeps 'time(meta.at) >= "2026-03-02"' b
     keeps '2 * meta.took - 1 == 2' b
@@ -75,7 +78,15 @@ nosuch > 1|at byte 0 (nosuch > 1): no column 'nosuch'
 text > 1|cannot be compared
 text|neither true nor false
 len(5) > 1|this has no length
-text matches meta.x|takes a pattern in quotes
+text matches meta.x|a pattern in quotes is wanted
+replace(text, meta.x, "a") == ""|a pattern in quotes is wanted
+replace(text, "a") == ""|',' is wanted
+replace(text, "(", "a") == ""|pattern, at byte 1
+replace(text, "(a)", "$2") == ""|no such group
+replace(text, "a", "$x") == ""|a group
+replace(text, "a", "${0") == ""|without }
+replace(text, "a", text) == ""|a text in quotes
+trim(5) == ""|takes text
 text matches "("|pattern, at byte 1
 text.member == 1|only columns of JSON have members
 (text == "a"|')' is wanted

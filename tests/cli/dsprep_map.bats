@@ -27,6 +27,25 @@ EOF
     dsprep info o.dsr | grep -q 'dsprep map'
 }
 
+@test "map: texts are cleaned: normal forms, white space, what patterns find" {
+    printf '%s\n' '{"id":"a","text":"  cafe\u0301\u00a0\n"}' '{"id":"b","text":"\u200bone\u200b two\u00ad\r\n\r\n\r\nthree\u3000"}' \
+        '{"id":"c","text":""}' '{"id":"d","text":"\ufb01ne \uff21"}' '{"id":"e","text":"1999-12-31"}' >c.jsonl
+    dsprep text -q --key-field id c.jsonl >c.dsr
+    dsprep map -q --set 'text=trim(replace(replace(nfc(text), "[\x{200b}\x{ad}]", ""), "(\r?\n){2,}", "\n\n"))' \
+        --set 'k=nfkc(text)' --set 'd=replace(text, "(\d+)-(\d+)-(\d+)", "$3.$2.${1} $$")' c.dsr | dsprep cat >got
+    [ "$(jq -ac '[.text, .k, .d]' got)" = '["caf\u00e9","  caf\u00e9 \n","  cafe\u0301\u00a0\n"]
+["one two\n\nthree","\u200bone\u200b two\u00ad\r\n\r\n\r\nthree ","\u200bone\u200b two\u00ad\r\n\r\n\r\nthree\u3000"]
+["","",""]
+["\ufb01ne \uff21","fine A","\ufb01ne \uff21"]
+["1999-12-31","1999-12-31","31.12.1999 $"]' ]
+    # A pattern that is too slow ends the run: its text would be gone.
+    awk 'BEGIN { printf "{\"text\":\""; for (i = 0; i < 3000; i++) printf "a"; print "\"}" }' >s.jsonl
+    dsprep text -q s.jsonl >s.dsr
+    exits 1 dsprep map --set 'text=replace(text, "(*LIMIT_MATCH=1000)(a+)+[bc]", "")' -o x.dsr s.dsr
+    has 'replace: match limit'
+    [ ! -e x.dsr ]
+}
+
 @test "map: conversions are checked: fail, skip, null" {
     records
     exits 1 dsprep map --set n:i64=meta.s -o n.dsr q.dsr
