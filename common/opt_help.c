@@ -342,6 +342,26 @@ static void roff_option(FILE *f, const ds_opt *o)
     fputc('\n', f);
 }
 
+static void roff_rows(FILE *f, const char *const (*rows)[2], size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        fprintf(f, ".TP\n%s\n%s\n", rows[i][0], rows[i][1]);
+}
+
+/* What all programs go by; what one command alone does, its description tells. */
+static void roff_environment(FILE *f)
+{
+    static const char *const rows[][2] = {
+        {"DSVER_STORE", "the store of commands that use one, or the folder that holds it, where "
+                        "\\-\\-store is not given; without either it is the nearest one in the "
+                        "current folder or above"},
+        {"TMPDIR", "where temporary files go; /tmp when it is not set"},
+        {"NO_COLOR, TERM", "no colour when NO_COLOR is set, or TERM is dumb"},
+    };
+    fputs(".SH ENVIRONMENT\n", f);
+    roff_rows(f, rows, sizeof rows / sizeof *rows);
+}
+
 static void roff_status(FILE *f)
 {
     static const char *const rows[][2] = {
@@ -352,11 +372,11 @@ static void roff_status(FILE *f)
         {"10", "there is no store where one is needed"},
         {"11", "somebody else holds the lock"},
         {"12", "data are not what they were when written"},
-        {"13", "the system refused to read or write"},
+        {"13", "the system refused to read or write, or there is no room"},
+        {"128+N", "signal N ended it, as a shell tells it: 130 for an interrupt"},
     };
     fputs(".SH EXIT STATUS\n", f);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        fprintf(f, ".TP\n%s\n%s\n", rows[i][0], rows[i][1]);
+    roff_rows(f, rows, sizeof rows / sizeof *rows);
 }
 
 void ds_help_man(FILE *f, const ds_command *cmd, const ds_opt *opts)
@@ -383,6 +403,7 @@ void ds_help_man(FILE *f, const ds_command *cmd, const ds_opt *opts)
             fprintf(f, ".SS %s\n", o->name);
         else
             roff_option(f, o);
+    roff_environment(f);
     roff_status(f);
     fprintf(f, ".SH SEE ALSO\n.BR %s (1)\n", cmd->prog);
 }
@@ -406,6 +427,7 @@ void ds_help_program_man(FILE *f, const char *prog, const char *summary,
         roff_str(f, commands[i]->summary);
         fputc('\n', f);
     }
+    roff_environment(f);
     roff_status(f);
     if (!commands[0])
         return;

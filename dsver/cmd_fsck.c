@@ -19,17 +19,16 @@ const ds_command ds_ver_fsck = {
     .example = "dsver fsck --read-data",
     .description =
         "Checks the catalog (every git object, ref and version, the ledger of every run), the "
-        "structure of all packs, the "
-        "index against them, and that "
-        "every piece of every version is there. With --read-data also every byte of every piece, "
-        "and the roots of "
-        "all versions: a single flipped bit in a pack is found. --read-data-subset does that for a "
-        "part "
-        "of the packs, chosen by their names, so that a check a night reaches all of them.\n\n"
-        "For each problem one line names the file, the offset, the reason, and the versions that "
-        "it touches, eight at most; of a pack that is missing or cut off there is a line for each "
-        "piece that it held. The exit status is 12 when there was one. A damaged index is rebuilt "
-        "by dsver reindex. Lines about refs that something other than dsver moved are notes.",
+        "structure of all packs, the index against them, and that every piece of every version "
+        "is there. With --read-data also every byte of every piece, and the roots of all "
+        "versions: a single flipped bit in a pack is found. --read-data-subset does that for a "
+        "part of the packs, chosen by their names, so that a check a night reaches all of "
+        "them.\n\n"
+        "For each problem one line names the file, the offset, the reason, and the versions "
+        "affected, eight at most; for a pack that is missing or cut off there is a line for "
+        "each piece that it held. The exit status is 12 when there was a problem. A damaged "
+        "index is rebuilt by dsver reindex; missing and damaged pieces come back with dsver "
+        "repair. Lines about refs that something other than dsver moved are notes.",
     .run = run,
 };
 

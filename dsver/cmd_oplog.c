@@ -19,10 +19,11 @@ const ds_command ds_ver_oplog = {
     .description =
         "Every command that changes the store writes an entry before it does: time, actor, "
         "command, reason, and for each ref where it was and where it is to go. Entries are "
-        "chained: each holds the hash of the one before, so one that was edited or taken out is "
-        "found, and it exits with 12. That the last ones were not cut off shows where a ref is "
-        "not where the log leaves it (dsver fsck tells), and for good when a hash was kept "
-        "elsewhere: --contains says whether the chain still goes through it (exit 1 when not).\n\n"
+        "chained: each holds the hash of the one before, so one that was edited or removed is "
+        "found, and it exits with 12. If the last entries were cut off, refs are no longer "
+        "where the log leaves them (dsver fsck reports that); proof is a hash that was kept "
+        "elsewhere: --contains says whether the chain still goes through it (exit 1 when "
+        "not).\n\n"
         "The actor is --author's of the command, else that of git's configuration; uid is the "
         "system's. The log belongs to this store and is not pushed.",
     .run = run,

@@ -20,23 +20,23 @@ const ds_command ds_ver_repair = {
     .example = "dsver repair --from /mnt/backup/.dsver\n"
                "dsver repair --from nas",
     .description =
-        "Makes a store whole with what a second one has: a copy, a clone, or a remote (its name or "
-        "URL), from which only what is needed is fetched.\n\n"
-        "The index comes first: one that cannot be opened is made anew from the packs. Then the "
-        "catalog: indexes of git packs are made anew, damaged packs replaced by what can be read "
-        "of them, and objects that a ref leads to and that are missing or not what their names "
-        "say are taken from the second store. Refs that cannot be read, and those that dsver made "
-        "and did not delete, are put back where the operation log left them, or else where the "
-        "second store has them; what the log does not know is taken from there only when the "
-        "catalog is lost altogether. A ref that the log has as about to be made, and that is in "
-        "neither store, may never have been: it is left out, and told of, when not all its pieces "
-        "can be had. Then every piece that a version needs is read and its address "
-        "checked; those that fail are taken from there, if it has them whole, and what no version "
-        "needs goes, damaged objects with it.\n\n"
-        "Nothing is taken that has not the address by which this store knows it, and the second "
-        "store stays as it is. Writers wait meanwhile. Without a second store: after dsver "
-        "reindex, committing the same stream once more stores the pieces that were lost. The exit "
-        "status is 12 when some could not be had.",
+        "Makes a store whole with what a second one has: a copy, a clone, or a remote (its "
+        "name or URL), from which only what is needed is fetched.\n\n"
+        "The index comes first: one that cannot be opened is made anew from the packs. Then "
+        "the catalog: indexes of git packs are made anew, damaged packs replaced by what can "
+        "be read of them, and objects that a ref leads to and that are missing or not what "
+        "their names say are taken from the second store. Refs that cannot be read, and those "
+        "that dsver made and did not delete, are put back where the operation log left them, "
+        "or else where the second store has them; what the log does not know is taken from "
+        "there only when the catalog is lost altogether. A ref that the log has as about to be "
+        "made, and that is in neither store, may never have been: it is left out, and told of, "
+        "when not all its pieces can be had. Then every piece that a version needs is read and "
+        "its address checked; those that fail are taken from there, if it has them whole, and "
+        "what no version needs goes, damaged objects with it.\n\n"
+        "Everything taken must have the address by which this store knows it, and the second "
+        "store is not changed. Writers wait meanwhile. Without a second store: after dsver "
+        "reindex, committing the same stream once more stores the pieces that were lost. The "
+        "exit status is 12 when something could not be restored.",
     .run = run,
 };
 

@@ -22,14 +22,14 @@ const ds_command ds_ver_status = {
     .example = "dsver status raw scans/\ndsver status --exit-code corpus@v3 /data/corpus --file "
                "tokenizer.json",
     .description =
-        "Runs the steps that the version's provenance records on what PATH holds now (the folder, "
-        "archive or file that was read then; several in the same order) and compares the records, "
-        "as dsver diff does with a stream: what the next commit would change. Nothing is "
-        "committed. With PATH alone: the newest version of the default dataset.\n\n"
-        "Of a version that dsprep files made alone only files that changed are read, by their "
-        "size, times and inode, as with dsprep files --store. All else is read and made again. "
-        "--file and --key-file, and what can be made again: as in dsver rebuild, which also "
-        "compares the sources themselves.",
+        "Runs the steps that the version's provenance records on what PATH holds now (the "
+        "folder, archive or file that was read then; several in the same order) and compares "
+        "the records, as dsver diff does with a stream: what the next commit would change. "
+        "Nothing is committed. With PATH alone: the newest version of the default dataset.\n\n"
+        "For a version that dsprep files alone made, only files that changed are read, judged "
+        "by size, times and inode, as with dsprep files --store. Anything else is read and "
+        "processed again. For --file and --key-file, and for what can be processed again, see "
+        "dsver rebuild, which also compares the sources themselves.",
     .run = run,
 };
 

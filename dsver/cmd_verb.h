@@ -9,7 +9,10 @@
 #include "sign.h"
 #include "store.h"
 
-#define VERB_STORE(v) OPT_STR(0, "store", v, "DIR", "the store, or the folder that holds it")
+#define VERB_STORE(v)                                                                              \
+    OPT_STR(0, "store", v, "DIR",                                                                  \
+            "the store, or the folder that holds it; default $DSVER_STORE, or the nearest from "   \
+            "here upwards")
 #define VERB_JSON(v) OPT_FLAG(0, "json", v, "print JSON lines")
 #define VERB_QUIET(v) OPT_FLAG('q', "quiet", v, "print nothing but errors")
 #define VERB_THREADS(v)                                                                            \

@@ -33,12 +33,12 @@ const ds_command ds_train_classify = {
     .description =
         "Each record's text, followed by --before, a label and --after, is tokenized by the "
         "model's tokenizer; the answer is the label whose tokens have the highest summed "
-        "log-likelihood. What is right is told by the column --truth, or by a member of a JSON "
-        "column, as dsprep text keeps them of JSON lines and tables.\n\n"
-        "Prints accuracy with a bootstrap interval, macro-F1, mean one-vs-rest AUC, the confusion "
-        "matrix, time and memory. With --noise the texts are asked about once more with that "
-        "share of their letters mistyped, swapped, in the other case or replaced by letters of "
-        "another script that look the same.",
+        "log-likelihood. The right label is in the column --truth, or in a member of a JSON "
+        "column, where dsprep text keeps the other members of JSON lines and tables.\n\n"
+        "Prints accuracy with a bootstrap interval, macro-F1, mean one-vs-rest AUC, the "
+        "confusion matrix, time and memory. With --noise the texts are asked about once more "
+        "with that share of their letters mistyped, swapped, in the other case or replaced by "
+        "letters of another script that look the same.",
     .run = run,
 };
 

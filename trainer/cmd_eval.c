@@ -24,9 +24,10 @@ const ds_command ds_train_eval = {
     .operands = "",
     .max_operands = 0,
     .example = "dstrain eval --model base/ --adapter runs/1/step-000300 --data docs-test",
-    .description = "Every record by itself, in the order of the dataset, cut into stretches of "
-                   "--seq-len tokens; the first token of a stretch is not predicted. Of several "
-                   "datasets each has its line, and the last is of the tokens of all.",
+    .description = "Every record is evaluated by itself, in the order of the dataset, cut into "
+                   "stretches of --seq-len tokens; the first token of a stretch is not "
+                   "predicted. With several datasets there is a line for each, and a last one "
+                   "over all their tokens.",
     .run = run,
 };
 

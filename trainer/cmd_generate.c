@@ -24,21 +24,20 @@ const ds_command ds_train_generate = {
     .max_operands = 1,
     .example = "dstrain generate --model base/ --adapter runs/1/step-000300 'The package'",
     .description =
-        "Prints the prompt and what follows, as it comes. Greedy, or sampled with --temperature, "
-        "from the --top-k likeliest tokens and those that make up --top-p of the probability; the "
-        "same seed gives the same text, on any machine. Stops at an end token of config.json, "
-        "after "
-        "--max-new-tokens, or at the end of its context. PROMPT '-': every line of standard input "
-        "is a prompt of its own. With --ids a prompt is a list of token ids and ids are "
-        "printed.\n\n"
-        "With --chat a prompt is what a user says, or with --messages a conversation in JSON, a "
-        "list "
-        "of {role, content}. It is written by the chat template of the model's "
-        "tokenizer_config.json, as dsprep tokenize --chat writes what such a model is trained on, "
-        "up to where the answer begins; the answer is printed. It ends at the end token of "
-        "tokenizer_config.json, too. What looks like a special token in a prompt is text then.\n\n"
-        "Keys and values of earlier tokens are kept (--no-cache computes the whole text again for "
-        "every token, to the same bits).",
+        "Prints the prompt and its continuation as it is made. Each token is the likeliest "
+        "one, or with --temperature is sampled from the --top-k likeliest tokens and those "
+        "that make up --top-p of the probability; the same seed gives the same text, on any "
+        "machine. Stops at an end token of config.json, after --max-new-tokens, or at the end "
+        "of its context. PROMPT '-': every line of standard input is a prompt of its own. With "
+        "--ids a prompt is a list of token ids and ids are printed.\n\n"
+        "With --chat a prompt is what a user says, or with --messages a conversation in JSON, "
+        "a list of {role, content}. It is written by the chat template of the model's "
+        "tokenizer_config.json, as dsprep tokenize --chat writes what such a model is trained "
+        "on, up to where the answer begins; the answer is printed. It ends at the end token of "
+        "tokenizer_config.json, too. What looks like a special token in a prompt is text "
+        "then.\n\n"
+        "Keys and values of earlier tokens are kept (--no-cache computes the whole text again "
+        "for every token, to the same bits).",
     .run = run,
 };
 

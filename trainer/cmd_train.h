@@ -16,7 +16,10 @@
 #define TRAIN_ADAPTER(v)                                                                           \
     OPT_STR(0, "adapter", v, "DIR", "checkpoint or PEFT adapter on top of the model")
 #define TRAIN_DATA_ARG "DATASET[@REV]|FILE.dsr"
-#define TRAIN_STORE(v) OPT_STR(0, "store", v, "DIR", "the dsver store, or the folder that holds it")
+#define TRAIN_STORE(v)                                                                             \
+    OPT_STR(0, "store", v, "DIR",                                                                  \
+            "the dsver store, or the folder that holds it; default $DSVER_STORE, or the nearest "  \
+            "from here upwards")
 #define TRAIN_COLUMN(v) OPT_STR('c', "column", v, "NAME", "column of tokens; default tokens")
 #define TRAIN_MASK(v)                                                                              \
     OPT_STR(0, "mask", v, "COLUMN|none",                                                           \

@@ -85,7 +85,7 @@ examples_give_what_is_needed() {
 manual_is_good() {
     "$1" "$2" --man >out 2>err </dev/null && [ ! -s err ] || return 1
     head -n 1 out | grep -q '^\.TH ' || return 1
-    for section in NAME SYNOPSIS EXAMPLE DESCRIPTION OPTIONS "EXIT STATUS"; do
+    for section in NAME SYNOPSIS EXAMPLE DESCRIPTION OPTIONS ENVIRONMENT "EXIT STATUS"; do
         grep -qx ".SH $section" out || return 1
     done
     # every option of the help is in the manual
