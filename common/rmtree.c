@@ -84,12 +84,16 @@ static void drop_dead(const char *dir)
     free(parent);
 }
 
-/* 1; 0 when one who looked for dead ones came between. */
+/* 1; 0 when one who looked for dead ones came between. mkdtemp's folder is its owner's alone: who
+ * else may use this one is said by umask, or by the access list that a group's folder gives to what
+ * is made in it. */
 static int make_locked(char *path, const char *dir, int *lock, ds_err *err)
 {
     struct stat a, b;
-    if (!mkdtemp(path))
+    if (!mkdtemp(path) || (rmdir(path) != 0 && errno != ENOENT))
         return ds_fail_errno(err, errno, "%s: cannot make a folder", dir);
+    if (mkdir(path, 0777) != 0)
+        return errno == EEXIST ? 0 : ds_fail_errno(err, errno, "%s: cannot make a folder", dir);
     *lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return *lock >= 0 && flock(*lock, LOCK_EX) == 0 && fstat(*lock, &a) == 0 &&
            stat(path, &b) == 0 && a.st_ino == b.st_ino;
@@ -112,11 +116,5 @@ int ds_beside_folder(char **path, int *lock, const char *dir, ds_err *err)
     }
     if (rc == 0)
         rc = ds_fail(err, DS_IO, "%s: cannot be kept", *path);
-    const mode_t mask = umask(0);
-    umask(mask);
-    if (rc > 0 && chmod(*path, 0777 & ~mask) != 0) {
-        rc = ds_fail_errno(err, errno, "%s", *path);
-        (void)rmdir(*path);
-    }
     return rc < 0 ? rc : 0;
 }

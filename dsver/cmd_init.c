@@ -20,7 +20,11 @@ const ds_command ds_ver_init = {
                    "for the history, an index that can "
                    "always be rebuilt. Commands find it from any folder below, or by --store, or "
                    "in the environment "
-                   "variable DSVER_STORE. A store that is there already is left as it is.",
+                   "variable DSVER_STORE. A store that is there already is left as it is.\n\n"
+                   "A group shares a store in a folder of its own (chmod g+ws DIR): with the umask "
+                   "002, or with any when the folder has a default access list (setfacl -d -m "
+                   "u::rwx,g::rwx,o::rx DIR). Who may only read it can use all commands that only "
+                   "read.",
     .run = run,
 };
 

@@ -145,7 +145,8 @@ int ds_objstore_open(ds_objstore **out, const char *dir, enum ds_objmode mode, d
         rc == 0 && (mode == DS_OBJ_STILL || faccessat(AT_FDCWD, dir, W_OK, AT_EACCESS) != 0 ||
                     (ds_path_exists(path) && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0));
     if (still && mode == DS_OBJ_WRITE)
-        rc = ds_fail_errno(err, errno, "%s: this store is only to be read", dir);
+        rc = ds_fail_errno(err, errno, "%s: this store is only to be read",
+                           faccessat(AT_FDCWD, dir, W_OK, AT_EACCESS) == 0 ? path : dir);
     if (rc == 0 && !still)
         rc = open_shared(s, path, &still, err);
     if (rc == 0 && still)

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "buf.h"
 #include "hash.h"
@@ -274,6 +275,15 @@ static int still_uri(ds_buf *uri, const char *path)
     return rc ? rc : ds_buf_puts(uri, "?immutable=1");
 }
 
+/* SQLite makes a database 0644 whatever the umask allows, so a group could not write it; what lies
+ * beside it gets its permissions from it. Not by open(): to close a file lets go of the locks that
+ * another connection of this process has on it. Where it cannot be made SQLite says so. */
+static void make_file(const char *path, int flags)
+{
+    if ((flags & SQLITE_OPEN_CREATE) && *path && strcmp(path, ":memory:") != 0)
+        (void)mknod(path, S_IFREG | 0666, 0);
+}
+
 int ds_sumdb_open(sqlite3 **out, const char *path, int flags, ds_err *err)
 {
     ds_buf uri = {0};
@@ -291,6 +301,7 @@ int ds_sumdb_open(sqlite3 **out, const char *path, int flags, ds_err *err)
     sqlite3 *db = NULL;
     bool fresh = false;
     int reserve = SUM_BYTES;
+    make_file(path, flags);
     int rc = still ? sqlite3_open_v2(ds_buf_cstr(&uri), &db, flags | SQLITE_OPEN_URI, DS_SUMVFS)
                    : sqlite3_open_v2(path, &db, flags, DS_SUMVFS);
     ds_buf_fini(&uri);

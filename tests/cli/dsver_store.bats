@@ -16,6 +16,38 @@ load dsver_common
     cmp before new/.dsver/config
 }
 
+# closed DIR: what in it the group cannot write, but for what never changes.
+closed() {
+    find "$1" ! -perm -g+w ! -name '*.pack' ! -name '*.idx' ! -name '*.heads' ! -name format
+    find "$1" -type d ! -perm -g+s
+}
+
+@test "a store in a group's folder: all that changes can be written by the group, with umask 002" {
+    mkdir -m 2775 shared
+    versions 100
+    umask 002
+    dsver init shared
+    export DSVER_STORE=$PWD/shared
+    dsver commit -q docs v1.dsr
+    dsver tag docs v1
+    dsver stats docs >stats
+    dsver remote add nas "$PWD/shared/nas"
+    dsver push nas >/dev/null
+    dsver gc >/dev/null
+    dsver reindex >/dev/null
+    dsver checkout docs shared/out >/dev/null
+    [ "$(closed shared)" = "" ]
+    if command -v setfacl >/dev/null && mkdir acl && chmod 2775 acl && setfacl -d -m u::rwx,g::rwx,o::rx acl; then
+        umask 077
+        cd acl
+        dsver init .
+        dsver commit -q docs ../v1.dsr --store .
+        dsver remote add --store . nas "$PWD/nas"
+        dsver push --store . nas >/dev/null
+        [ "$(closed .)" = "" ]
+    fi
+}
+
 @test "a dead init is completed" {
     mkdir -p half/.dsver/catalog.git
     exits 10 dsver ls --store half
