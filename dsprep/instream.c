@@ -35,6 +35,31 @@ int ds_instream_one_file(const char *path, ds_err *err)
                : 0;
 }
 
+static ds_calling *callings; /* of the main thread, which opens all streams */
+
+void ds_instream_call(ds_calling *c)
+{
+    c->next = callings;
+    callings = c;
+}
+
+void ds_instream_uncall(const ds_calling *c)
+{
+    ds_calling **at = &callings;
+    while (*at && *at != c)
+        at = &(*at)->next;
+    if (*at)
+        *at = c->next;
+}
+
+static const char *name_of(const char *path)
+{
+    for (const ds_calling *c = callings; c; c = c->next)
+        if (strcmp(c->path, path) == 0)
+            return c->name;
+    return strcmp(path, "-") == 0 ? "standard input" : path;
+}
+
 struct ds_instream {
     ds_strlist paths;
     size_t at; /* the current file */
@@ -132,7 +157,7 @@ static int open_current(ds_instream *in, ds_err *err)
         ds_sig_defer(); /* whoever writes them one by one ends the last one in order */
         return ds_reader_follow(&in->reader, before, err);
     }
-    rc = ds_reader_new(&in->reader, in->fd, path, err);
+    rc = ds_reader_new(&in->reader, in->fd, name_of(path), err);
     if (rc == 0 && in->fd == STDIN_FILENO && std_in.split)
         ds_reader_expect_more(in->reader);
     return rc;
@@ -145,8 +170,8 @@ static int same_schema(const ds_instream *in, ds_err *err)
     if (rc == 0)
         rc = ds_schema_digest(&b, ds_reader_schema(in->reader), err);
     if (rc == 0 && !ds_sha_eq(&a, &b))
-        rc = ds_fail(err, DS_FAIL, "%s: its schema is not that of %s", in->paths.v[in->at],
-                     in->paths.v[0]);
+        rc = ds_fail(err, DS_FAIL, "%s: its schema is not that of %s", name_of(in->paths.v[in->at]),
+                     name_of(in->paths.v[0]));
     return rc;
 }
 
@@ -190,7 +215,7 @@ int ds_instream_next(ds_instream *in, enum ds_event *ev, ds_err *err)
     }
     if (in->ended) {
         if (ds_instream_last(in))
-            return ds_fail(err, DS_FAIL, "%s: read past the end", in->paths.v[in->at]);
+            return ds_fail(err, DS_FAIL, "%s: read past the end", ds_instream_path(in));
         in->before += ds_reader_pos(in->reader);
         close_current(in);
         in->at++;
@@ -215,7 +240,7 @@ const ds_schema *ds_instream_schema(const ds_instream *in)
 
 const char *ds_instream_path(const ds_instream *in)
 {
-    return strcmp(in->paths.v[in->at], "-") == 0 ? "standard input" : in->paths.v[in->at];
+    return name_of(in->paths.v[in->at]);
 }
 
 size_t ds_instream_files(const ds_instream *in)

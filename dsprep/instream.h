@@ -37,6 +37,15 @@ uint64_t ds_instream_pos(const ds_instream *in);  /* how many were read */
 int ds_instream_sameprov(const ds_instream *in, const ds_buf *prov, ds_err *err);
 void ds_instream_free(ds_instream *in);
 
+/* A path that stands for something else, such as a copy of standard input, and what messages call
+ * it. Both are borrowed, from ds_instream_call until ds_instream_uncall. */
+typedef struct ds_calling {
+    const char *path, *name;
+    struct ds_calling *next;
+} ds_calling;
+void ds_instream_call(ds_calling *c);
+void ds_instream_uncall(const ds_calling *c);
+
 void ds_instream_split(void); /* streams of standard input are read one by one */
 bool ds_instream_waits(void); /* another stream waits there to be opened */
 /* A file is for one stream: DS_USAGE when the one that was opened last is not the first. */

@@ -30,8 +30,11 @@ static int copy_all(int to, int from, const char *name, const char *tmp, ds_err 
     return rc;
 }
 
-static int hold(int *fd, char **path, const char *operand, ds_err *err)
+static int hold(ds_twice *t, int i, const char *operand, ds_err *err)
 {
+    int *fd = &t->fds[i];
+    char **path = &t->paths[i];
+    ds_calling *c = &t->callings[i];
     const bool standard = strcmp(operand, "-") == 0;
     const char *tmp = getenv("TMPDIR"), *name = standard ? "standard input" : operand;
     char *file = NULL;
@@ -52,6 +55,12 @@ static int hold(int *fd, char **path, const char *operand, ds_err *err)
     if (rc == 0 && asprintf(path, "/dev/fd/%d", *fd) < 0) {
         *path = NULL;
         rc = ds_fail_nomem(err);
+    }
+    if (rc == 0 && !(c->name = strdup(name)))
+        rc = ds_fail_nomem(err);
+    if (rc == 0) {
+        c->path = *path;
+        ds_instream_call(c);
     }
     if (!standard && from >= 0)
         close(from);
@@ -75,13 +84,14 @@ int ds_twice_open(ds_twice *t, char **operands, int n, ds_err *err)
     *t = (ds_twice){.n = n ? n : 1};
     t->paths = calloc((size_t)t->n, sizeof *t->paths);
     t->fds = malloc((size_t)t->n * sizeof *t->fds);
-    if (!t->paths || !t->fds)
-        return ds_fail_nomem(err);
-    for (int i = 0; i < t->n; i++)
+    t->callings = calloc((size_t)t->n, sizeof *t->callings);
+    for (int i = 0; t->fds && i < t->n; i++)
         t->fds[i] = -1;
+    if (!t->paths || !t->fds || !t->callings)
+        return ds_fail_nomem(err);
     for (int i = 0; rc == 0 && i < t->n; i++) {
         if (!again(from[i]))
-            rc = hold(&t->fds[i], &t->paths[i], from[i], err);
+            rc = hold(t, i, from[i], err);
         else if (!(t->paths[i] = strdup(from[i])))
             rc = ds_fail_nomem(err);
     }
@@ -93,8 +103,13 @@ void ds_twice_fini(ds_twice *t)
     for (int i = 0; t->fds && i < t->n; i++)
         if (t->fds[i] >= 0)
             close(t->fds[i]);
+    for (int i = 0; t->callings && i < t->n; i++) {
+        ds_instream_uncall(&t->callings[i]);
+        free((char *)(uintptr_t)t->callings[i].name);
+    }
     for (int i = 0; t->paths && i < t->n; i++)
         free(t->paths[i]);
+    free(t->callings);
     free(t->paths);
     free(t->fds);
     *t = (ds_twice){0};

@@ -73,6 +73,11 @@ keys() { dsprep cat -c key "$@" | sed 's/.*"key":"\([^"]*\)".*/\1/' | tr -d '\n'
     head -c 300 s.dsr >cut.dsr
     mkdir tmp
     TMPDIR=$PWD/tmp exits 12 dsprep dedup --near -o k.dsr --rejects r.dsr <cut.dsr
+    has 'standard input: ends at byte 300' # not the copy that is read
+    exits 12 dsprep dedup --parts line -o k.dsr --rejects r.dsr <cut.dsr
+    has 'standard input: ends at byte 300'
+    exits 12 dsprep sample -n 2 -o k.dsr <cut.dsr
+    has 'standard input: ends at byte 300'
     [ ! -e k.dsr ]
     [ ! -e r.dsr ]
     [ -z "$(ls tmp)" ]
