@@ -9,8 +9,9 @@
 #include "keepers.h"
 #include "net_priv.h"
 
-/* cos(pi x) for x in [0,1], from its series around the nearest multiple of a quarter turn: the same
- * bits with any C library. */
+/* cos(pi x) for x in [0,1], from its series around the nearest multiple of half a turn: the same
+ * bits with any C library. Not ds_sincos (elementary.h), which came later and differs in last bits:
+ * the ledgers of runs that there are have these. */
 static double cos_pi(double x)
 {
     const double pi = 3.14159265358979323846;
