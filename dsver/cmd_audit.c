@@ -6,6 +6,7 @@
 #include "cmd_verb.h"
 #include "io.h"
 #include "plural.h"
+#include "runname.h"
 #include "sig.h"
 #include "strlist.h"
 
@@ -109,14 +110,17 @@ static int audit(const char *dir, const char *store, ds_audit_opts *o, bool json
 static void tell_meant(const char *dir, ds_err *err)
 {
     ds_strlist names = {0};
-    const char *last = NULL;
+    const char *name = NULL;
+    uint64_t step, last = 0;
 
     (void)ds_strlist_folder_if_there(&names, dir, NULL);
     for (size_t i = 0; i < names.n; i++)
-        if (strncmp(names.v[i], "step-", 5) == 0)
-            last = names.v[i]; /* they are sorted */
-    if (last)
-        ds_err_prefix(err, "%s is the folder of a run, a checkpoint is %s/%s", dir, dir, last);
+        if (ds_checkpoint_parse_name(names.v[i], &step) && (!name || step > last)) {
+            name = names.v[i];
+            last = step;
+        }
+    if (name)
+        ds_err_prefix(err, "%s is the folder of a run, a checkpoint is %s/%s", dir, dir, name);
     ds_strlist_fini(&names);
 }
 

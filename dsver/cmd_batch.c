@@ -5,6 +5,7 @@
 
 #include "cmd_verb.h"
 #include "keyread.h"
+#include "runname.h"
 #include "runs.h"
 #include "runset.h"
 #include "sig.h"
@@ -62,11 +63,7 @@ static int pick_checkpoint(char **path, const char *dir, uint64_t step, ds_err *
     int rc = ds_strlist_folder(&names, dir, err);
 
     for (size_t i = 0; !rc && i < names.n; i++) {
-        char again[64];
-        if (sscanf(names.v[i], "step-%" SCNu64, &at) != 1)
-            continue;
-        snprintf(again, sizeof again, "step-%06" PRIu64, at);
-        if (strcmp(again, names.v[i]) != 0)
+        if (!ds_checkpoint_parse_name(names.v[i], &at))
             continue;
         most = at > most ? at : most;
         if (at >= step && (!best || at < best))

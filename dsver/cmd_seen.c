@@ -6,6 +6,7 @@
 
 #include "cmd_verb.h"
 #include "keyread.h"
+#include "runname.h"
 #include "runrows.h"
 #include "runset.h"
 #include "sig.h"
@@ -209,10 +210,13 @@ static void say_span(const seen *s, const hit *h, const ds_ledger_row *r, const 
         printf(",\"record\":%" PRIu64 ",\"step\":%" PRIu64 ",\"row\":%" PRIu64
                ",\"offset\":%" PRIu32 ",\"length\":%" PRIu32 ",\"checkpoint\":",
                record, r->step, r->row, span->offset, span->len);
-        if (checkpoint)
-            printf("\"step-%06" PRIu64 "\"", checkpoint);
-        else
+        if (checkpoint) {
+            char name[32];
+            ds_checkpoint_name(name, checkpoint);
+            printf("\"%s\"", name);
+        } else {
             printf("null");
+        }
         if (s->stretch)
             printf(",\"abandoned\":{\"stretch\":%" PRIu64 ",\"from\":%" PRIu64 "}",
                    s->stretch->number, s->stretch->from);

@@ -19,22 +19,6 @@
 #include "rmtree.h"
 #include "strlist.h"
 
-void ds_checkpoint_name(char out[32], uint64_t step)
-{
-    snprintf(out, 32, "step-%06" PRIu64, step);
-}
-
-bool ds_checkpoint_parse_name(const char *name, uint64_t *step)
-{
-    char same[32];
-    int used = 0;
-
-    if (sscanf(name, "step-%19" SCNu64 "%n", step, &used) != 1 || name[used])
-        return false;
-    ds_checkpoint_name(same, *step);
-    return strcmp(same, name) == 0;
-}
-
 int ds_tokenizer_copy(const char *model, const char *dir, ds_err *err)
 {
     static const char *const names[] = {"tokenizer.json", "tokenizer_config.json",

@@ -7,6 +7,7 @@
 #define DS_CHECKPOINT_H
 
 #include "ledger.h"
+#include "runname.h"
 #include "trainconf.h"
 #include "watch.h"
 
@@ -35,9 +36,6 @@ int ds_checkpoint_read(const char *dir, ds_net *net, const ds_trainconf *c, bool
 /* tokenizer.json of one model folder into another, with what says how it is used (chat template,
  * special tokens, generation); what is not there is left out. */
 int ds_tokenizer_copy(const char *model, const char *dir, ds_err *err);
-/* "step-000300" */
-void ds_checkpoint_name(char out[32], uint64_t step);
-bool ds_checkpoint_parse_name(const char *name, uint64_t *step);
 /* The last step up to `most` that the folder has a checkpoint of; 0: none. */
 uint64_t ds_checkpoint_last(const char *run_dir, uint64_t most);
 /* Of something that should have been a checkpoint and is none: where it is a run's folder, the

@@ -237,37 +237,3 @@ int ds_ledger_read(const char *path, ds_sha *chain, ds_ledger_fn fn, void *ctx, 
     ds_close(&fd, path, NULL);
     return rc;
 }
-
-/* ---- names ---- */
-
-void ds_ledger_name(char out[48], uint64_t first, uint64_t last)
-{
-    snprintf(out, 48, "ledger-%06" PRIu64 "-%06" PRIu64 ".dsr", first, last);
-}
-
-bool ds_ledger_parse_name(const char *name, uint64_t *first, uint64_t *last)
-{
-    char again[48];
-
-    if (strlen(name) >= sizeof again ||
-        sscanf(name, "ledger-%" SCNu64 "-%" SCNu64 ".dsr", first, last) != 2)
-        return false;
-    ds_ledger_name(again, *first, *last);
-    return !strcmp(name, again);
-}
-
-void ds_stretch_name(char out[48], uint64_t number, uint64_t from)
-{
-    snprintf(out, 48, "%04" PRIu64 "-from-%06" PRIu64, number, from);
-}
-
-bool ds_stretch_parse_name(const char *name, uint64_t *number, uint64_t *from)
-{
-    char again[48];
-
-    if (strlen(name) >= sizeof again ||
-        sscanf(name, "%19" SCNu64 "-from-%19" SCNu64, number, from) != 2 || !*number)
-        return false;
-    ds_stretch_name(again, *number, *from);
-    return !strcmp(name, again);
-}

@@ -42,11 +42,4 @@ int ds_ledger_read(const char *path, ds_sha *chain, ds_ledger_fn fn, void *ctx, 
  * r->chain is what stands there. */
 int ds_ledger_scan(int fd, const char *path, ds_ledger_fn fn, void *ctx, ds_err *err);
 
-/* "ledger-000001-000300.dsr" */
-void ds_ledger_name(char out[48], uint64_t first, uint64_t last);
-bool ds_ledger_parse_name(const char *name, uint64_t *first, uint64_t *last);
-/* A folder of segments that were abandoned after step `from`: "0001-from-000010" */
-void ds_stretch_name(char out[48], uint64_t number, uint64_t from);
-bool ds_stretch_parse_name(const char *name, uint64_t *number, uint64_t *from);
-
 #endif

@@ -10,6 +10,7 @@
 
 #include "filesum.h"
 #include "io.h"
+#include "runname.h"
 #include "utf8.h"
 
 #define DOCUMENT_MAX ((size_t)8 << 20)
@@ -368,7 +369,7 @@ static int check_name(const doc *d, const ds_lineage *l)
 {
     char want[32];
 
-    snprintf(want, sizeof want, "step-%06" PRIu64, l->step);
+    ds_checkpoint_name(want, l->step);
     return strcmp(l->name, want) == 0
                ? 0
                : ds_fail(d->err, DS_CORRUPT, "%s: subject.name is not '%s', and the ledger is",

@@ -9,6 +9,7 @@
 
 #include "packjoin.h"
 #include "refs.h"
+#include "runname.h"
 #include "try.h"
 
 enum { MOVES_MAX = 1000, NAME_MAX_LEN = 255 };
@@ -32,14 +33,26 @@ static size_t count(const ds_buf *b)
     return b->len / sizeof(entry);
 }
 
+/* "step-000300.json" */
+static void put_step(char out[64], uint64_t step)
+{
+    char checkpoint[32];
+
+    ds_checkpoint_name(checkpoint, step);
+    snprintf(out, 64, "%s.json", checkpoint);
+}
+
 static bool parse_step(const char *name, uint64_t *step)
 {
-    char again[64];
+    static const char end[] = ".json";
+    char checkpoint[32];
+    const size_t n = strlen(name), k = sizeof end - 1;
 
-    if (sscanf(name, "step-%" SCNu64 ".json", step) != 1)
+    if (n < k || n - k >= sizeof checkpoint || strcmp(name + n - k, end) != 0)
         return false;
-    snprintf(again, sizeof again, "step-%06" PRIu64 ".json", *step);
-    return !strcmp(name, again);
+    memcpy(checkpoint, name, n - k);
+    checkpoint[n - k] = '\0';
+    return ds_checkpoint_parse_name(checkpoint, step);
 }
 
 static int put_entry(ds_buf *list, const char *name, const git_oid *id, uint64_t step, ds_err *err)
@@ -229,7 +242,7 @@ static int make_tree(git_oid *id, job *j, const git_oid *old, ds_err *err)
     if (has <= 0)
         rc = has ? has
                  : ds_fail(err, DS_CORRUPT, "catalog tree %s: no ledger", git_oid_tostr_s(old));
-    snprintf(file, sizeof file, "step-%06" PRIu64 ".json", j->lineage->step);
+    put_step(file, j->lineage->step);
     rc = rc ? rc : ds_gitpack_put(j->pack, &blob, GIT_OBJECT_BLOB, j->json, j->len, err);
     rc = rc ? rc : put_entry(&list, file, &blob, j->lineage->step, err);
     rc = rc ? rc : put_tree(&lineage, j->pack, &list, err);

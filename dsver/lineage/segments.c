@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "runname.h"
 #include "strlist.h"
 
 void ds_segments_fini(ds_segments *l)

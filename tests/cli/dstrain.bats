@@ -53,6 +53,9 @@ load dstrain_common
         has "lora is no checkpoint"
     done
     has "lora is the folder of a run, a checkpoint is lora/step-000010"
+    mkdir -p long/step-{999999,1000000,notes} # the last by its number
+    exits 13 dsver audit --store "$F" long
+    has "a checkpoint is long/step-1000000"
     meant="lora is the folder of a run, a checkpoint is lora/step-000010: "
     for c in "eval --data $F/test.dsr --model $F/base --adapter lora/" "eval --data $F/test.dsr --model lora" "replay lora"; do
         # shellcheck disable=SC2086

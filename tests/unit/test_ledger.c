@@ -110,19 +110,6 @@ static void every_member_is_bound(void **state)
     }
 }
 
-static void names(void **state)
-{
-    char name[48];
-    uint64_t a, b;
-
-    (void)state;
-    ds_ledger_name(name, 1, 300);
-    assert_string_equal(name, "ledger-000001-000300.dsr");
-    assert_true(ds_ledger_parse_name(name, &a, &b) && a == 1 && b == 300);
-    assert_false(ds_ledger_parse_name("ledger-1-300.dsr", &a, &b));
-    assert_false(ds_ledger_parse_name("ledger-000001-000300.dsr.tmp", &a, &b));
-}
-
 static void folder_digest(void **state)
 {
     char file[96];
@@ -162,8 +149,9 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_come_back),        cmocka_unit_test(another_start_does_not_fit),
-        cmocka_unit_test(every_member_is_bound), cmocka_unit_test(names),
+        cmocka_unit_test(rows_come_back),
+        cmocka_unit_test(another_start_does_not_fit),
+        cmocka_unit_test(every_member_is_bound),
         cmocka_unit_test(folder_digest),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "audit.h"
+#include "runname.h"
 #include "runs.h"
 #include "runset.h"
 
