@@ -61,7 +61,7 @@ typedef struct dedup_opts {
     ds_rowopts row;
     ds_opt_list against;
     const char *column;
-    const char *parts;
+    const char *parts, *count;
     int64_t memory, seed, bands, rows, words, min_chars;
     bool near, mark;
 } dedup_opts;
@@ -259,6 +259,8 @@ static int dedup_work(const void *ctx, void *state, ds_rowblock *b, ds_err *err)
             rc = drop_row(d, b, row, first, state, err);
         else if (d->o->mark)
             rc = ds_made_null(&b->made[0], err);
+        if (rc == 0 && d->o->count)
+            rc = ds_made_i64(&b->made[d->o->mark], ds_dupset_size(d->set, i), err);
     }
     return rc;
 }
@@ -283,6 +285,10 @@ static json_t *options_of(const dedup_opts *o)
         json_decref(j);
         return NULL;
     }
+    if (j && o->count && json_object_set_new(j, "count", json_string(o->count))) {
+        json_decref(j);
+        return NULL;
+    }
     return j;
 }
 
@@ -295,6 +301,8 @@ static int write_stream(dedup *d, char **paths, int n, ds_err *err)
         rc = ds_rowplan_init(&job.plan, ds_instream_schema(job.in), err);
     if (rc == 0 && d->o->mark)
         rc = ds_rowplan_add(&job.plan, "duplicate_of", DS_UTF8, true, NULL, err);
+    if (rc == 0 && d->o->count)
+        rc = ds_rowplan_add(&job.plan, d->o->count, DS_I64, false, NULL, err);
     job.plan.tool = "dsprep dedup";
     job.plan.options = options;
     job.plan.reasons = reasons;
@@ -317,7 +325,7 @@ static int dedup_all(dedup *d, char **operands, int n, ds_err *err)
         rc = ds_minhash_init(&d->minhash, d->fold, (uint64_t)o->seed, (unsigned)o->bands,
                              (unsigned)o->rows, (unsigned)o->words, err);
     if (rc == 0)
-        rc = ds_dupset_new(&d->set, (size_t)o->memory, d->keys, err);
+        rc = ds_dupset_new(&d->set, (size_t)o->memory, d->keys, o->count != NULL, err);
     if (rc == 0)
         rc = ds_twice_open(&in, operands, n, err);
     for (size_t i = 0; rc == 0 && i < o->against.n; i++) {
@@ -346,6 +354,8 @@ static int check(const dedup_opts *o, ds_err *err)
 {
     if ((o->bands || o->rows || o->words) && (o->parts || !o->near))
         return ds_fail(err, DS_USAGE, "--bands, --rows and --words are of --near without --parts");
+    if (o->count && o->parts)
+        return ds_fail(err, DS_USAGE, "--count is of whole texts, and --parts cuts some");
     if (o->min_chars && !o->parts)
         return ds_fail(err, DS_USAGE, "--min-chars is of --parts; dsprep filter has it for texts");
     const int64_t bands = o->bands ? o->bands : DS_MIN_BANDS,
@@ -396,6 +406,8 @@ static int run(int argc, char **argv)
         OPT_INT(0, "bands", o.bands, "N", 1, DS_MIN_MOST, "of --near; default 14"),
         OPT_INT(0, "rows", o.rows, "N", 1, DS_MIN_MOST, "minima of a band; default 8"),
         OPT_INT(0, "words", o.words, "N", 1, 1000, "words of a run of --near; default 5"),
+        OPT_STR(0, "count", o.count, "COLUMN",
+                "add a column with how many records were the same, the one that stays included"),
         OPT_INT(0, "seed", o.seed, "N", 0, INT64_MAX, "of the hash functions of --near; default 1"),
         OPT_SIZE_IN('m', "memory", o.memory, "SIZE", 1 << 20, INT64_C(1) << 40,
                     "for sorting; default 512M"),

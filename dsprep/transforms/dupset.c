@@ -18,19 +18,21 @@ enum { ENTRY = DS_DUP_MARK + 4 }; /* mark, record in big endian order */
 struct ds_dupset {
     ds_extsort *sort;
     uint32_t *parent; /* mapped; parent[i] <= i */
+    uint32_t *size;   /* behind it: of the group that i is the first of; NULL when not wanted */
     size_t mapped;
     uint64_t n;
-    bool keep;
+    bool keep, sizes;
     ds_spool keys, ends; /* bytes of all keys; u64: where each ends */
     const uint8_t *key_p, *end_p;
 };
 
-int ds_dupset_new(ds_dupset **out, size_t memory, bool keys, ds_err *err)
+int ds_dupset_new(ds_dupset **out, size_t memory, bool keys, bool sizes, ds_err *err)
 {
     ds_dupset *d = *out = calloc(1, sizeof *d);
     if (!d)
         return ds_fail_nomem(err);
     d->keep = keys;
+    d->sizes = sizes;
     int rc = ds_extsort_new(&d->sort, ENTRY, memory, NULL, err);
     if (rc) {
         ds_dupset_free(d);
@@ -86,7 +88,7 @@ static int map_parents(ds_dupset *d, ds_err *err)
 {
     const char *tmp = getenv("TMPDIR");
     char *path = NULL;
-    d->mapped = (size_t)(d->n ? d->n : 1) * sizeof *d->parent;
+    d->mapped = (size_t)(d->n ? d->n : 1) * sizeof *d->parent * (d->sizes ? 2 : 1);
     if (asprintf(&path, "%s/groups-XXXXXX", tmp && *tmp ? tmp : "/tmp") < 0)
         return ds_fail_nomem(err);
     int fd = mkostemp(path, O_CLOEXEC), rc = 0;
@@ -154,6 +156,9 @@ int ds_dupset_join(ds_dupset *d, ds_err *err)
     d->sort = NULL;
     for (uint64_t i = 0; i < d->n; i++) /* parents stand before: each is final by now */
         d->parent[i] = d->parent[d->parent[i]];
+    d->size = d->sizes ? d->parent + d->n : NULL;
+    for (uint64_t i = 0; d->size && i < d->n; i++) /* they were 0, as the file is new */
+        d->size[d->parent[i]]++;
     if (d->keep)
         rc = ds_spool_view(&d->keys, &d->key_p, &len, err);
     if (rc == 0 && d->keep)
@@ -164,6 +169,11 @@ int ds_dupset_join(ds_dupset *d, ds_err *err)
 uint64_t ds_dupset_first(const ds_dupset *d, uint64_t i)
 {
     return d->parent[i];
+}
+
+uint32_t ds_dupset_size(const ds_dupset *d, uint64_t i)
+{
+    return d->size[d->parent[i]];
 }
 
 const uint8_t *ds_dupset_key(const ds_dupset *d, uint64_t i, size_t *len)

@@ -15,8 +15,9 @@
 #define DS_DUP_MARK 17 /* bytes of a mark */
 
 typedef struct ds_dupset ds_dupset;
-/* `memory`: bytes that the sort may hold. `keys`: keep them, for ds_dupset_key. */
-int ds_dupset_new(ds_dupset **out, size_t memory, bool keys, ds_err *err);
+/* `memory`: bytes that the sort may hold. `keys`: keep them, for ds_dupset_key. `sizes`: reckon
+ * them, for ds_dupset_size, in 4 bytes a record more. */
+int ds_dupset_new(ds_dupset **out, size_t memory, bool keys, bool sizes, ds_err *err);
 void ds_dupset_free(ds_dupset *d);
 
 /* The next record, with its key (looked at only when keys are kept), then its marks. */
@@ -28,6 +29,8 @@ uint64_t ds_dupset_records(const ds_dupset *d);
 int ds_dupset_join(ds_dupset *d, ds_err *err);
 /* The first record of the group that `record` belongs to: itself when it is no duplicate. */
 uint64_t ds_dupset_first(const ds_dupset *d, uint64_t record);
+/* How many records its group has. */
+uint32_t ds_dupset_size(const ds_dupset *d, uint64_t record);
 const uint8_t *ds_dupset_key(const ds_dupset *d, uint64_t record, size_t *len);
 
 #endif

@@ -112,6 +112,7 @@ static const ds_steprule dedup_rules[] = {
     {"against", RULE_AGAINST, "against"},
     {"minhash", RULE_MINHASH, NULL},
     {"parts", RULE_TEXT, "parts"},
+    {"count", RULE_TEXT, "count"},
     {"part_chars", RULE_NUMBER, "min-chars"},
     {0},
 };

@@ -133,6 +133,16 @@ nwords() { seq -f "w%.0f" -s ' ' "$1" $(($1 + $2 - 1)) | sed 'y/0123456789/abcde
     exits 2 dsprep dedup --near --bands 4096 --rows 5 p.dsr
 }
 
+@test "dedup: how many records the one that stays stands for" {
+    some
+    [ "$(dsprep dedup -q --near --count copies s.dsr | dsprep cat | jq -r '.key + (.copies | tostring)' | tr '\n' ' ')" = 'a3 b2 e1 g1 j1 k1 ' ]
+    [ "$(dsprep dedup -q --count copies s.dsr | dsprep cat | jq -r '.key + (.copies | tostring)' | tr '\n' ' ')" = 'a2 b1 d1 e2 f1 j1 k1 ' ]
+    [ "$(dsprep dedup -q --near --mark --count n s.dsr | dsprep cat | jq -r '.key + (.n | tostring)' | tr '\n' ' ')" = 'a3 b2 c3 d3 e1 f2 g1 j1 k1 ' ]
+    head -n 2 s.jsonl | dsprep text -q --key-field id --format jsonl - >o.dsr
+    [ "$(dsprep dedup -q --count n --against o.dsr s.dsr | dsprep cat | jq -r '.key + (.n | tostring)' | tr '\n' ' ')" = 'd1 e2 f1 j1 k1 ' ]
+    exits 2 dsprep dedup --parts line --count n s.dsr
+}
+
 @test "dedup: bands and rows decide which similarity is found" {
     printf '{"id":"%s","text":"%s"}\n' a "$(nwords 100 60)" b "$(nwords 100 40) $(nwords 500 20)" c "$(nwords 900 60)" >p.jsonl
     dsprep text -q --key-field id p.jsonl >p.dsr

@@ -37,7 +37,7 @@ rebuilt() {
     mkdir in && mv t.jsonl in && cp "$TOKENIZER" in/tok.json
     dsprep text -q --key-field id in/t.jsonl |
         dsprep filter -q --min-chars 5 -w 'meta.n != 7 and text != "it'"'"'s"' |
-        dsprep redact -q --mark | dsprep dedup -q --near --seed 3 --rows 9 --words 4 |
+        dsprep redact -q --mark | dsprep dedup -q --near --seed 3 --rows 9 --words 4 --count copies |
         dsprep dedup -q --parts line --min-chars 3 |
         dsprep split -q --by key --parts a=0.7,b=0.3 --salt "s 1" |
         dsprep sample -q --rate 0.9 --seed x | dsprep shuffle -q --seed 2 |
