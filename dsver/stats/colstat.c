@@ -235,6 +235,16 @@ static int shape(ds_colstat *s, const ds_value *x)
     return rc;
 }
 
+/* The number of a value's first stretch. Made of the value and of its place in the chunk: by the
+ * value alone, of a column of few different texts all of one would be looked at, none of another.
+ */
+static uint64_t first_stretch(ds_colstat *s, uint64_t hash)
+{
+    uint64_t x = hash + s->nth++ * 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 32) * 0x9e3779b97f4a7c15u;
+    return x >> 40;
+}
+
 /* A value that is no list: of a row, or an item. */
 static int leaf(ds_colstat *s, const ds_colview *v, const ds_value *x, unsigned weight)
 {
@@ -262,12 +272,14 @@ static int leaf(ds_colstat *s, const ds_colview *v, const ds_value *x, unsigned 
         return shape(s, x);
     if (is_tokens(s->item)) {
         s->values.full = true;
-        return weight ? ds_statwords_tokens(s, v, x, h, weight) : 0;
+        return weight ? ds_statwords_tokens(s, v, x, first_stretch(s, h), weight) : 0;
     }
     rc = value(s, h, x->p, x->len, 1);
     if (!rc && s->item == DS_JSON && x->len <= DS_STAT_LARGE)
         rc = ds_statmember_value(s, x->p, x->len);
-    return !rc && weight && worded(s->item) ? ds_statwords_text(s, x->p, x->len, h, weight) : rc;
+    if (rc || !weight || !worded(s->item))
+        return rc;
+    return ds_statwords_text(s, x->p, x->len, first_stretch(s, h), weight);
 }
 
 /* Runs: how many positions have which value. */

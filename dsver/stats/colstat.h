@@ -53,6 +53,7 @@ typedef struct ds_colstat {
     uint64_t buckets[DS_STAT_BUCKETS];
     ds_names top;
     ds_names seen; /* scratch: the words of a chunk */
+    uint64_t nth;  /* scratch: number of the next value in the chunk whose words count */
     /* Of JSON: of its objects' members (statmember.h), in the order in which they were met. */
     struct ds_statmember *members;
     size_t nmembers, cap_members;

@@ -8,7 +8,7 @@
 #include "io.h"
 #include "sumvfs.h"
 
-enum { FORM = 3, ID = DS_STATCACHE_ID, HEAD = ID + 1 + 4, BATCH = 64 << 20 };
+enum { FORM = 4, ID = DS_STATCACHE_ID, HEAD = ID + 1 + 4, BATCH = 64 << 20 };
 
 struct ds_statcache {
     sqlite3 *db;
@@ -21,7 +21,7 @@ struct ds_statcache {
 static const char schema[] =
     "BEGIN IMMEDIATE;"
     "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;"
-    "INSERT OR IGNORE INTO meta VALUES('stats','3');"
+    "INSERT OR IGNORE INTO meta VALUES('stats','4');"
     "CREATE TABLE IF NOT EXISTS stats(n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, whole INTEGER"
     " NOT NULL, data BLOB NOT NULL);"
     "COMMIT";

@@ -73,10 +73,10 @@ static int stretch(ds_colstat *s, const uint8_t *p, size_t len, size_t at, size_
     return rc;
 }
 
-int ds_statwords_text(ds_colstat *s, const uint8_t *p, size_t len, uint64_t hash, unsigned weight)
+int ds_statwords_text(ds_colstat *s, const uint8_t *p, size_t len, uint64_t first, unsigned weight)
 {
     int rc = 0;
-    for (size_t at = 0, k = (size_t)(hash >> 40); !rc && at < len; at += STRETCH, k++) {
+    for (size_t at = 0, k = (size_t)first; !rc && at < len; at += STRETCH, k++) {
         if (k % weight == 0)
             rc = stretch(s, p, len, at, len - at < STRETCH ? len : at + STRETCH, weight);
         if (at % RELEASE == 0)
@@ -85,11 +85,11 @@ int ds_statwords_text(ds_colstat *s, const uint8_t *p, size_t len, uint64_t hash
     return rc;
 }
 
-int ds_statwords_tokens(ds_colstat *s, const ds_colview *v, const ds_value *x, uint64_t hash,
+int ds_statwords_tokens(ds_colstat *s, const ds_colview *v, const ds_value *x, uint64_t first,
                         unsigned weight)
 {
     int rc = 0;
-    uint64_t k = hash >> 40;
+    uint64_t k = first;
     for (uint64_t at = 0; !rc && at < x->count; at += IDS, k++) {
         const uint64_t end = x->count - at < IDS ? x->count : at + IDS;
         for (uint64_t i = at; !rc && k % weight == 0 && i < end; i++) {

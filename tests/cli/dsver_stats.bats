@@ -56,6 +56,17 @@ assert abs(cols["key"]["distinct"] - 3000) < 300 and cols["meta.label"]["distinc
     has "values"
 }
 
+@test "stats: a sample of the words of a column with few values has them in their shares" {
+    awk 'BEGIN { for (i = 0; i < 20000; i++) { k = i * 7919 % 100
+        print "{\"text\":\"" (k < 40 ? "INFO" : k < 72 ? "ERROR" : k < 94 ? "WARN" : "DEBUG") "\"}" } }' >levels.jsonl
+    dsprep text -q levels.jsonl | dsver commit -q -m x levels
+    dsver stats --json -c text levels | jq -es '.[-1].words as $w | [.[-1].values[] | {(.[0] | ascii_downcase): .[1]}] | add as $rows
+        | $w.looked_at < 20000 and ($w.top | length) == 4
+        and all($w.top[]; .[1] / $rows[.[0]] | . > 0.8 and . < 1.2)'
+    tac levels.jsonl | dsprep text -q -f jsonl - | dsver commit -q -m y levels
+    exits 0 dsver diff --stats --threshold psi=0.02 levels~1 levels
+}
+
 @test "stats: columns of the table stand under each other, whatever their names are made of" {
     printf '{"id":"a","text":"x","alter":1,"gr\xc3\xb6\xc3\x9fe":2,"\xe5\xb9\xb4\xe9\xbe\x84":3}\n' >a.jsonl
     put a.jsonl
