@@ -182,7 +182,7 @@ static int run(int argc, char **argv)
 {
     args a = {.w = {.separator = -1, .hashes = "xxh64"}, .level = -1, .memory = 512 << 20};
     const ds_opt opts[] = {
-        OPT_STR('f', "format", a.format, "NAME", DS_FORMAT_NAMES " (needed)"),
+        OPT_STR('f', "format", a.format, "NAME", DS_FORMAT_WRITTEN " (needed)"),
         OPT_STR('o', "output", a.w.path, "OUT", "file or folder to write"),
         OPT_STR('c', "column", a.w.column, "NAME",
                 "formats of token ids: the column; default the only one of tokens"),

@@ -347,8 +347,9 @@ static int convert(importing *m, char **operands, int n, ds_err *err)
         rc = ds_fail(err, DS_USAGE, "--format %s: it can be written only", m->f->name);
     if (rc == 0 && m->delimiter && strcmp(m->f->name, "csv") != 0)
         rc = ds_fail(err, DS_USAGE, "--delimiter is of csv, and this is %s", m->f->name);
-    if (rc == 0 && m->columns && strcmp(m->f->name, "parquet") != 0)
-        rc = ds_fail(err, DS_USAGE, "--columns is of parquet, and this is %s", m->f->name);
+    if (rc == 0 && m->columns && !(m->f->flags & DS_FORMAT_COLUMNS))
+        rc =
+            ds_fail(err, DS_USAGE, "--columns is of parquet and arrow, and this is %s", m->f->name);
     if (rc == 0)
         rc = ds_csv_delimiter(&m->read.delimiter, m->delimiter, err);
     if (rc == 0 && m->records_at && strcmp(m->f->name, "jsonl") != 0)
@@ -412,7 +413,8 @@ static int run(int argc, char **argv)
                  "folders that are named NAME=VALUE below an INPUT are columns of text"),
         OPT_STR(0, "key-field", m.key, "NAME", "field that is the key; default key"),
         OPT_STR('c', "columns", m.columns, "A,B",
-                "parquet: read these columns only, and the key; of a struct, all that it becomes"),
+                "parquet, arrow: read these columns only, and the key; of a struct, all that it "
+                "becomes"),
         DSPREP_DELIMITER(m.delimiter),
         DSPREP_RECORDS_AT(m.records_at),
         OPT_INT(0, "separator", m.separator, "ID", 0, UINT32_MAX,

@@ -29,7 +29,8 @@ enum {
     DS_FORMAT_FOLDER = 4,  /* always a folder */
     DS_FORMAT_IDS = 8,     /* one column of tokens and nothing else */
     DS_FORMAT_PREFIX = 16, /* several files whose names begin with OUT */
-    DS_FORMAT_LAKE = 32 /* below a folder, what begins with _ or a dot is no data, as Hive has it */
+    DS_FORMAT_LAKE = 32,   /* below a folder, what begins with _ or a dot is no data, like Hive's */
+    DS_FORMAT_COLUMNS = 64 /* some columns can be read without the others */
 };
 
 typedef struct ds_fmtwrite {
@@ -56,7 +57,7 @@ typedef struct ds_fmtread {
     const char *key;        /* field that is the key, or NULL */
     int64_t separator;      /* id that stands before each record; -1 = none */
     uint8_t delimiter;      /* of csv; 0 = a comma */
-    const char *columns;    /* of parquet: names of those to read, separated by commas; NULL: all */
+    const char *columns;    /* names of those to read, separated by commas; NULL: all */
     const char *records_at; /* of jsonl: a path (jitems.h); NULL = lines, or what is seen */
 } ds_fmtread;
 

@@ -17,7 +17,8 @@
     X(llmc)                                                                                        \
     X(npy)                                                                                         \
     X(npz)                                                                                         \
-    X(parquet)
+    X(parquet)                                                                                     \
+    X(arrow)
 
 #define DECLARE(name) extern const ds_format ds_format_##name;
 FORMATS(DECLARE)

@@ -115,8 +115,10 @@ root() { dsprep check "$@" | sed 's/.*root //'; }
 @test "export, import: wrong command lines say what is right" {
     exits 2 dsprep export "$GOLDEN/blocks.dsr"
     has '--format is needed' 'webdataset'
+    exits 2 dsprep export --format feather "$GOLDEN/blocks.dsr"
+    has 'feather: it is one of'
     exits 2 dsprep export --format arrow "$GOLDEN/blocks.dsr"
-    has 'arrow: it is one of'
+    has 'arrow: it can be read only'
     exits 2 dsprep export --format mds "$GOLDEN/blocks.dsr"
     has 'needs -o OUT'
     exits 2 dsprep export --format megatron --shard-size 1M -o x "$GOLDEN/lineage.dsr"
@@ -310,6 +312,42 @@ P
     dsprep import -q long.jsonl | dsprep map -q --set 'len=len(text)' --drop text | dsprep cat --no-key >got
     printf '%s\n' '{"n":null,"rest":null,"len":3000000}' '{"n":1,"rest":null,"len":null}' | diff - got
     [ "$(dsprep import -q mark.jsonl | dsprep cat --no-key --origin)" = '{"text":"a","rest":null,"origin":[[0,3,13]]}' ]
+}
+
+@test "import: Arrow as datasets keeps it, in part, from a pipe, cut short and damaged" {
+    local of=$DS_ROOT/tests/golden/columnar
+    mkdir -p ds/train && cp "$of/stream.arrow" ds/train/data-00000-of-00001.arrow && echo '{}' | tee ds/train/state.json >ds/dataset_dict.json
+    exits 0 bash -c "dsprep import ds --key-field id -c text,image | dsprep cat >got"
+    has '40 input = 40 output' '2 files of other names left out'
+    head -n 1 got | grep -qx '{"key":"rec-00","text":"","image.bytes":null,"image.path":null}'
+    dsprep import -q --key-field id -c text,image -f arrow - <"$of/file.arrow" | dsprep cat | cmp - got
+    dsprep import -q --key-field id -c text,image "$of/lz4.arrow" | dsprep cat | cmp - got
+    # A stream ends where it ends, with a mark or without, but not within a message.
+    head -c -8 "$of/stream.arrow" >open.arrow
+    dsprep import -q --key-field id -c text,image open.arrow | dsprep cat | cmp - got
+    head -c -9 "$of/stream.arrow" >cut.arrow
+    exits 1 bash -c "dsprep import -q --key-field id cut.arrow >cut.dsr"
+    has 'cut.arrow: offset' 'it ends within a message: the file was cut short; all from row 30 on is lost'
+    exits 3 bash -c "dsprep import -q --key-field id -c text,image --on-error=skip cut.arrow | dsprep cat | diff - <(head -n 30 got); exit \${PIPESTATUS[0]}"
+    head -c -9 "$of/file.arrow" >cut.arrow
+    exits 1 dsprep import -q cut.arrow
+    has 'it does not end with ARROW1'
+    # A packed buffer that is damaged costs its batch.
+    at=$(grep -abo $'\x28\xb5\x2f\xfd' "$of/zstd.arrow" | head -n 1 | cut -d: -f1)
+    cp "$of/zstd.arrow" bad.arrow && printf '\377\377' | dd of=bad.arrow bs=1 seek=$((at + 4)) conv=notrunc status=none
+    exits 3 bash -c "dsprep import --key-field id --on-error=skip bad.arrow >bad.dsr"
+    has 'a packed buffer is damaged; rows that need its dictionary are lost' 'row 18: kind: its dictionary is damaged' '40 held'
+    dsprep import -q --key-field id -c text,image bad.arrow | dsprep cat | cmp - got # who does not need it
+    at=$(grep -abo $'\x28\xb5\x2f\xfd' "$of/zstd.arrow" | sed -n 3p | cut -d: -f1)
+    cp "$of/zstd.arrow" bad.arrow && printf '\377\377' | dd of=bad.arrow bs=1 seek=$((at + 4)) conv=notrunc status=none
+    exits 3 bash -c "dsprep import --key-field id --on-error=skip bad.arrow >bad.dsr"
+    has 'a packed buffer is damaged; 15 rows from row 0 on are lost'
+    [ "$(dsprep cat bad.dsr | wc -l)" = 25 ]
+    printf 'FEA1........' >old.arrow
+    exits 1 dsprep import -q old.arrow
+    has 'Feather file of version 1'
+    exits 1 dsprep import -q -f arrow "$of/plain.parquet"
+    has 'neither an Arrow file nor a stream'
 }
 
 @test "import --hive: folders that name columns" {

@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True
 import formats as F  # noqa: E402
 import parquet as P  # noqa: E402
 
-NAMES = ("jsonl", "csv", "mds", "tfrecord", "webdataset", "megatron", "llmc", "npy", "npz", "parquet")
+NAMES = ("jsonl", "csv", "mds", "tfrecord", "webdataset", "megatron", "llmc", "npy", "npz", "parquet", "arrow")
 
 
 def file(path):
@@ -78,7 +78,7 @@ def importers():
     yield "npz", 1, npz(arrays)
     yield "npz", 9, npz(arrays, zipfile.ZIP_DEFLATED)
     for name in "snappy", "plain", "v2", "delta":
-        yield "parquet", 1, file(os.path.join(HERE, "../golden/parquet", name + ".parquet"))
+        yield "parquet", 1, file(os.path.join(HERE, "../golden/columnar", name + ".parquet"))
     schema = [P.node("r", children=5), P.node("key", P.REQUIRED, P.BYTES, converted=0), P.node("list", P.OPTIONAL, children=1, converted=3),
               P.node("array", P.REPEATED, P.INT32), P.node("meta", P.OPTIONAL, children=1, converted=1), P.node("kv", P.REPEATED, children=2),
               P.node("key", P.REQUIRED, P.BYTES, converted=0), P.node("value", P.OPTIONAL, P.DOUBLES), P.node("label", P.OPTIONAL, P.INT64),
@@ -90,6 +90,8 @@ def importers():
     P.write("p", schema, 2, [[(kind, len(d), P.put_page(r, d, most, body)) for kind, r, d, most, body in pages]])
     for how in 1, 3, 9:
         yield "parquet", how, file("p")
+    for name in "kinds", "replaced", "lz4", "views", "legacy":
+        yield "arrow", 3, file(os.path.join(HERE, "../golden/columnar", name + ".arrow"))
 
 
 def transforms():

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fmtcolumns.h"
 #include "pqvalue.h"
 #include "try.h"
 
@@ -118,31 +119,22 @@ static void drop_column(ds_pqcolumns *c, size_t i)
     c->n--;
 }
 
-/* Is the column this one, or a field of the group? */
-static bool is_of(const char *column, const char *name, size_t len)
-{
-    return strncmp(column, name, len) == 0 && (column[len] == '\0' || column[len] == '.');
-}
-
 /* Leaves those that are wanted, each of which must be there. */
 static int choose(ds_pqcolumns *c, const char *name, const char *only, const char *key, ds_err *err)
 {
-    for (size_t i = c->n; i-- > 0;) {
-        bool wanted = strcmp(c->v[i].name, key) == 0;
-        for (const char *p = only; !wanted && *p; p += strcspn(p, ","), p += *p == ',')
-            wanted = is_of(c->v[i].name, p, strcspn(p, ","));
-        if (!wanted)
+    const char **names = calloc(c->n + 1, sizeof *names);
+    bool *keep = calloc(c->n + 1, sizeof *keep);
+    int rc = names && keep ? 0 : ds_fail_nomem(err);
+
+    for (size_t i = 0; !rc && i < c->n; i++)
+        names[i] = c->v[i].name;
+    rc = rc ? rc : ds_fmtcolumns_choose(keep, names, c->n, only, key, name, err);
+    for (size_t i = c->n; !rc && i-- > 0;)
+        if (!keep[i])
             drop_column(c, i);
-    }
-    for (const char *p = only; *p; p += strcspn(p, ","), p += *p == ',') {
-        const int len = (int)strcspn(p, ",");
-        bool there = false;
-        for (size_t i = 0; i < c->n; i++)
-            there |= is_of(c->v[i].name, p, (size_t)len);
-        if (!there)
-            return ds_fail(err, DS_USAGE, "%s: no column '%.*s' for --columns", name, len, p);
-    }
-    return 0;
+    free(names);
+    free(keep);
+    return rc;
 }
 
 int ds_pqcolumns_of(ds_pqcolumns *c, const ds_pqfile *f, const char *name, const char *only,
@@ -214,4 +206,13 @@ int ds_pqcolumn_type(const ds_pqcolumn *c, const ds_pqfile *f, const ds_pqsource
     *t = c->form == DS_PQ_AS_LIST ? DS_LIST : ds_pq_type(c->node);
     *item = ds_pq_type(n);
     return 0;
+}
+
+enum ds_pqform ds_pqform_for(enum ds_pqform f, enum ds_type to)
+{
+    const bool nested = to == DS_JSON || to == DS_RUNS || to == DS_UTF8;
+
+    return (f == DS_PQ_AS_LIST && nested) || (f == DS_PQ_AS_TENSOR && to != DS_TENSOR)
+               ? DS_PQ_AS_JSON
+               : f;
 }

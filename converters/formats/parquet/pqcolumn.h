@@ -43,6 +43,9 @@ void ds_pqcolumns_fini(ds_pqcolumns *c);
 int ds_pqcolumn_type(const ds_pqcolumn *c, const ds_pqfile *f, const ds_pqsource *from,
                      enum ds_type *t, enum ds_type *item, ds_err *err);
 
+/* What the schema has as JSON is read so, whatever it could be. */
+enum ds_pqform ds_pqform_for(enum ds_pqform f, enum ds_type to);
+
 const ds_pqnode *ds_pq_child(const ds_pqfile *f, const ds_pqnode *n, size_t i);
 /* What a list's items are, and which of its nodes is repeated. NULL: it is no list. */
 const ds_pqnode *ds_pq_item_of(const ds_pqfile *f, const ds_pqnode *list);

@@ -5,14 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fmtcolumns.h"
 #include "fmtfile.h"
-#include "fmtguess.h"
 #include "io.h"
 #include "pqrow.h"
 #include "try.h"
 
 #define FOOTER_MOST ((uint64_t)256 << 20)
-enum { MAGIC = 4, TAIL = 8, COLUMNS_MOST = 256 };
+enum { MAGIC = 4, TAIL = 8 };
 
 typedef struct reader {
     ds_fmtread o;
@@ -93,62 +93,39 @@ int ds_pqread_open(void **out, const ds_fmtread *o, ds_err *err)
 int ds_pqread_schema(void *v, ds_schema *s, ds_err *err)
 {
     reader *r = v;
-    const char *key = r->o.key ? r->o.key : "key";
-    bool keyed = false;
+    const size_t n = r->row.cols.n;
+    ds_fmtcolumn *cols = calloc(n + 1, sizeof *cols);
+    int rc = cols ? 0 : ds_fail_nomem(err);
 
-    if (r->row.cols.n > COLUMNS_MOST)
-        return ds_fail(err, DS_FAIL,
-                       "%s: %zu columns, and a stream has at most %d: --columns A,B "
-                       "reads some of them",
-                       r->o.name, r->row.cols.n, COLUMNS_MOST);
-    for (size_t i = 0; i < r->row.cols.n; i++)
-        keyed |= strcmp(r->row.cols.v[i].name, key) == 0;
-    if (r->o.key && !keyed)
-        return ds_fail(err, DS_FAIL, "%s: no column '%s' for --key-field", r->o.name, key);
-    TRY(ds_fmtschema_begin(s, keyed, err));
-    for (size_t i = 0; i < r->row.cols.n; i++) {
+    for (size_t i = 0; i < n && !rc; i++) {
         const ds_pqcolumn *c = &r->row.cols.v[i];
-        enum ds_type t, item;
-        if (keyed && strcmp(c->name, key) == 0)
-            continue;
-        TRY(ds_pqcolumn_type(c, &r->file, &r->row.from, &t, &item, err));
-        if (t == DS_LIST)
-            TRY(ds_schema_add_list(s, NULL, c->name, item, c->nullable, err));
-        else
-            TRY(ds_schema_add(s, NULL, c->name, t, c->nullable, false, false, NULL, err));
+        cols[i] = (ds_fmtcolumn){.name = c->name, .nullable = c->nullable};
+        rc = ds_pqcolumn_type(c, &r->file, &r->row.from, &cols[i].type, &cols[i].item, err);
     }
-    return ds_fmtschema_end(s, err);
-}
-
-/* What the schema has as JSON is read so, whatever it could be. */
-static enum ds_pqform form_for(const ds_pqcolumn *c, const ds_column *to)
-{
-    const bool nested = to->type == DS_JSON || to->type == DS_RUNS || to->type == DS_UTF8;
-
-    if (c->form == DS_PQ_AS_LIST && nested)
-        return DS_PQ_AS_JSON;
-    if (c->form == DS_PQ_AS_TENSOR && to->type != DS_TENSOR)
-        return DS_PQ_AS_JSON;
-    return c->form;
+    rc = rc ? rc : ds_fmtcolumns_schema(s, cols, n, r->o.key, r->o.name, err);
+    free(cols);
+    return rc;
 }
 
 static int map_columns(reader *r, const ds_schema *s, ds_err *err)
 {
+    const size_t n = r->row.cols.n;
+    const char **names = calloc(n + 1, sizeof *names);
+    long *to = calloc(n + 1, sizeof *to);
+
     r->values = calloc(s->n + 1, sizeof *r->values);
-    if (!r->values)
-        return ds_fail_nomem(err);
-    for (size_t i = 0; i < r->row.cols.n; i++) {
+    int rc = names && to && r->values ? 0 : ds_fail_nomem(err);
+    for (size_t i = 0; i < n && !rc; i++)
+        names[i] = r->row.cols.v[i].name;
+    rc = rc ? rc : ds_fmtcolumns_map(to, names, n, s, r->o.key, r->o.name, err);
+    for (size_t i = 0; i < n && !rc; i++) {
         ds_pqcolumn *c = &r->row.cols.v[i];
-        c->to = ds_fmtschema_column(s, r->o.key, c->name, strlen(c->name));
-        if (c->to < 0)
-            return ds_fail(err, DS_FAIL, "%s: '%s' is in no column of the schema", r->o.name,
-                           c->name);
-        for (size_t k = 0; k < i; k++)
-            if (r->row.cols.v[k].to == c->to)
-                return ds_fail(err, DS_FAIL, "%s: column '%s' is there twice", r->o.name, c->name);
-        c->form = form_for(c, &s->cols[c->to]);
+        c->to = to[i];
+        c->form = ds_pqform_for(c->form, s->cols[c->to].type);
     }
-    return 0;
+    free(names);
+    free(to);
+    return rc;
 }
 
 /* ---- records ---- */

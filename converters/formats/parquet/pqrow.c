@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "json.h"
-#include "pqvalue.h"
+#include "pqlist.h"
 #include "try.h"
 
 static const char APART[] = "the levels of columns do not go together";
@@ -241,14 +241,6 @@ static int as_json(ds_pqrow *r, ds_pqcolumn *c, ds_fval *v, const char **why, ds
 
 /* ---- single values ---- */
 
-static void settle(const ds_buf *text, ds_fval *v)
-{
-    if (!v->p && (v->kind == DS_FV_TEXT || v->kind == DS_FV_JSON)) {
-        v->p = text->data + v->i;
-        v->i = 0;
-    }
-}
-
 static int as_value(ds_pqrow *r, ds_pqcolumn *c, ds_fval *v, const char **why, ds_err *err)
 {
     const char *no = NULL;
@@ -261,88 +253,21 @@ static int as_value(ds_pqrow *r, ds_pqcolumn *c, ds_fval *v, const char **why, d
         return 0;
     }
     const int rc = ds_pq_fval(c->node, &x, &c->text, v, &no);
-    settle(&c->text, v);
+    ds_pq_settle(v, &c->text);
     return unfit(r, c, rc, no, err);
 }
 
 /* ---- lists ---- */
 
-/* Numbers as they lie: the narrowest dtype of the leaf's. 0: they are no numbers. */
-static int dtype_of(const ds_pqnode *n)
-{
-    static const int whole[2][4] = {{DS_I8, DS_I16, DS_I32, DS_I64T},
-                                    {DS_U8, DS_U16, DS_U32, DS_U64}};
-
-    switch (ds_pq_type(n)) {
-    case DS_F64:
-        return n->type == DS_PQ_DOUBLE ? DS_F64T : DS_F32;
-    case DS_BOOL:
-        return DS_U8;
-    case DS_TIMESTAMP:
-        return DS_I64T;
-    case DS_I64:
-        if (n->meaning == DS_PQ_INTEGER && n->bits >= 8 && n->bits <= 32)
-            return whole[n->is_unsigned][n->bits == 8 ? 0 : n->bits == 16 ? 1 : 2];
-        return n->type == DS_PQ_INT32 ? DS_I32 : whole[n->is_unsigned][3];
-    default:
-        return 0;
-    }
-}
-
-static int put_number(ds_buf *text, int dtype, const ds_fval *v, const ds_pqvalue *x)
-{
-    const float f = (float)v->f;
-    const int64_t i = v->kind == DS_FV_INT ? v->i : x->i; /* u64: all of its bits */
-
-    if (dtype == DS_F64T)
-        return ds_buf_put(text, &v->f, sizeof v->f);
-    if (dtype == DS_F32)
-        return ds_buf_put(text, &f, sizeof f);
-    return ds_buf_put(text, &i, ds_dtype_size(dtype)); /* little endian */
-}
-
 /* One item, there or not. */
 static int add_item(ds_pqrow *r, ds_pqcolumn *c, int dtype, const ds_pqvalue *x, bool there,
                     ds_err *err)
 {
-    static const char null[] = "items of a list cannot be null";
-    const size_t from = c->text.len;
     const char *no = NULL;
-    ds_fval v;
+    const int rc = ds_pqlist_add(&c->text, &c->items, c->item, dtype, there ? x : NULL,
+                                 r->from.max_record, &no);
 
-    if (!there)
-        return unfit(r, c, 1, null, err);
-    int rc = ds_pq_fval(c->item, x, &c->text, &v, &no);
-    if (!rc && dtype) {
-        c->text.len = from;
-        rc = put_number(&c->text, dtype, &v, x);
-    } else if (!rc) {
-        if (v.p) { /* a page does not stay */
-            v.i = (int64_t)from;
-            rc = ds_buf_put(&c->text, v.p, v.len);
-            v.p = NULL;
-        }
-        rc = rc || ds_buf_put(&c->items, &v, sizeof v) ? DS_NOMEM : 0;
-    }
-    if (!rc && c->text.len + c->items.len > r->from.max_record) {
-        c->text.len = c->items.len = 0;
-        rc = unfit(r, c, 1, "it is longer than --max-record", err);
-    }
     return unfit(r, c, rc, no, err);
-}
-
-static void list_value(ds_pqcolumn *c, int dtype, ds_fval *v)
-{
-    ds_fval *items = (ds_fval *)(void *)c->items.data;
-    const size_t n = c->items.len / sizeof *items;
-
-    if (dtype) {
-        *v = ds_fval_ids(dtype, c->text.data, c->text.len / ds_dtype_size(dtype));
-        return;
-    }
-    for (size_t i = 0; i < n; i++)
-        settle(&c->text, &items[i]);
-    *v = (ds_fval){.kind = DS_FV_LIST, .items = items, .n = n};
 }
 
 /* A list of leaves below `list`, of what is not repeated. *missing: there is none. */
@@ -370,15 +295,12 @@ static int read_list(ds_pqrow *r, ds_pqcolumn *c, const ds_pqnode *list, const d
 
 static int as_list(ds_pqrow *r, ds_pqcolumn *c, ds_fval *v, const char **why, ds_err *err)
 {
-    const int dtype = dtype_of(c->item);
+    const int dtype = ds_pqlist_dtype(c->item);
     bool missing;
 
     ds_buf_reset(&c->items);
     TRY(read_list(r, c, c->node, c->repeated, dtype, &missing, why, err));
-    if (missing)
-        *v = (ds_fval){.kind = DS_FV_NULL};
-    else
-        list_value(c, dtype, v);
+    *v = missing ? (ds_fval){.kind = DS_FV_NULL} : ds_pqlist_value(&c->text, &c->items, dtype);
     return 0;
 }
 

@@ -231,6 +231,14 @@ int ds_pq_fval(const ds_pqnode *n, const ds_pqvalue *x, ds_buf *text, ds_fval *v
     }
 }
 
+void ds_pq_settle(ds_fval *v, const ds_buf *text)
+{
+    if (!v->p && (v->kind == DS_FV_TEXT || v->kind == DS_FV_JSON)) {
+        v->p = text->data + v->i;
+        v->i = 0;
+    }
+}
+
 /* ---- JSON ---- */
 
 static int json_text(const uint8_t *p, size_t len, ds_buf *out, const char **why)
@@ -269,8 +277,11 @@ static int json_whole(const ds_pqnode *n, const ds_pqvalue *x, ds_buf *out, cons
         return rc;
     if (ds_pq_type(n) == DS_BOOL)
         return ds_buf_puts(out, v ? "true" : "false");
-    if (ds_pq_type(n) != DS_TIMESTAMP)
-        return passes ? ds_decimal(out, (uint64_t)v) : ds_buf_printf(out, "%" PRId64, v);
+    if (ds_pq_type(n) != DS_TIMESTAMP) {
+        const bool negative = v < 0 && !passes;
+        rc = negative ? ds_buf_putc(out, '-') : 0;
+        return rc ? rc : ds_decimal(out, negative ? -(uint64_t)v : (uint64_t)v);
+    }
     rc = ds_buf_putc(out, '"');
     rc = rc ? rc : ds_time_text(out, v);
     return rc ? rc : ds_buf_putc(out, '"');

@@ -21,6 +21,7 @@ enum ds_type ds_pq_type(const ds_pqnode *n);
 /* Text that is made goes behind `text`, which v then points into, by offset: v->p is NULL and v->i
  * says where, until the caller has all of it. DS_NOMEM, or 1 with *why (static). */
 int ds_pq_fval(const ds_pqnode *n, const ds_pqvalue *x, ds_buf *text, ds_fval *v, const char **why);
+void ds_pq_settle(ds_fval *v, const ds_buf *text); /* once it has */
 /* Appends the value's JSON text. */
 int ds_pq_json(const ds_pqnode *n, const ds_pqvalue *x, ds_buf *out, const char **why);
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes the Parquet files beside this one, and want.jsonl, the records that they hold: gen.py, with pyarrow and duckdb.
+"""Writes the Parquet and Arrow files beside this one, and want.jsonl, the records that they hold: gen.py, with pyarrow, duckdb, polars.
 
-All hold the same 40 records, in every encoding, compression and kind of page that these two write; want.jsonl is what
-pyarrow reads back."""
+All hold the same 40 records, in every encoding, compression and kind of page or message that these write; want.jsonl is what
+pyarrow reads back. kinds.arrow has what Parquet has no types for, and kinds.jsonl its records."""
 import base64
 import datetime
 import decimal
@@ -10,7 +10,9 @@ import json
 import os
 
 import duckdb
+import polars as pl
 import pyarrow as pa
+import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 
 os.chdir(os.path.dirname(os.path.abspath(__file__)))
@@ -69,6 +71,68 @@ for name, options in {
         "old": {"version": "1.0", "use_deprecated_int96_timestamps": True, "use_compliant_nested_type": False}}.items():
     pq.write_table(table, name + ".parquet", **options)
 duckdb.connect().execute("copy (select * from read_parquet('snappy.parquet')) to 'duckdb.parquet' (format parquet, parquet_version 'V2')")
+
+
+def arrow(name, table, rows=15, stream=False, **options):
+    new = ipc.new_stream if stream else ipc.new_file
+    with new(name + ".arrow", table.schema, options=ipc.IpcWriteOptions(**options)) as w:
+        w.write_table(table, max_chunksize=rows)
+
+
+V4 = ipc.MetadataVersion.V4
+arrow("file", table)
+arrow("stream", table, stream=True)
+arrow("lz4", table, compression="lz4")
+arrow("zstd", table, stream=True, compression="zstd")
+arrow("legacy", table, stream=True, metadata_version=V4, use_legacy_format=True)
+WIDE = {pa.string(): pa.string_view(), pa.binary(): pa.binary_view(), pa.list_(pa.int32()): pa.list_view(pa.int32()),
+        pa.list_(pa.float32()): pa.large_list(pa.float32()), pa.list_(pa.string()): pa.large_list(pa.large_string()),
+        pa.timestamp("us", tz="UTC"): pa.timestamp("ns", tz="UTC"), pa.date32(): pa.date64(), pa.decimal128(9, 2): pa.decimal256(9, 2)}
+views = [pa.array(c.to_pylist(), WIDE.get(c.type, c.type)) for c in table.columns]
+arrow("views", pa.table(views, table.column_names))
+pl.from_arrow(table.drop(["pairs", "named"])).write_ipc("polars.arrow", compression="lz4")
+
+N = 12
+half = [None if i % 5 == 3 else i for i in range(N)]
+kinds = pa.table({
+    "id": ["k-%02d" % i for i in range(N)],
+    "runs": pa.RunEndEncodedArray.from_arrays(pa.array([2, 7, N], pa.int16()), pa.array(["a", None, "c"])),
+    "dense": pa.UnionArray.from_dense(pa.array([i % 2 for i in range(N)], pa.int8()), pa.array([i // 2 for i in range(N)], pa.int32()),
+                                      [pa.array(half, pa.int32()), pa.array(["u%d" % i for i in range(N)])]),
+    "sparse": pa.UnionArray.from_sparse(pa.array([5 if i % 3 else 9 for i in range(N)], pa.int8()),
+                                        [pa.array(range(N), pa.int64()), pa.array([i / 4 for i in range(N)])], type_codes=[5, 9]),
+    "span": pa.array([None if i is None else (i, -i, i * 10**9) for i in half], pa.month_day_nano_interval()),
+    "took": pa.array(half, pa.duration("ms")), "f16": pa.array([None if i is None else i / 4 for i in half], pa.float16()),
+    "clock": pa.array([None if i is None else datetime.time(i, 7, i) for i in half], pa.time32("s")),
+    "triple": pa.array([None if i is None else [i, i + 1, i + 2] for i in half], pa.list_(pa.float64(), 3)),
+    "three": pa.array([None if i is None else b"%03d" % i for i in half], pa.binary(3)), "none": pa.nulls(N),
+    "json": pa.array(['{"n": %d}' % i for i in range(N)], pa.json_()),
+    "uuid": pa.array([bytes([i]) * 16 for i in range(N)], pa.uuid()),
+    "coded": pa.ListArray.from_arrays(pa.array(range(N + 1), pa.int32()), pa.array(["q%d" % (i % 3) for i in range(N)]).dictionary_encode())})
+arrow("kinds", kinds, rows=N, compression="zstd")
+
+
+def kind(v):
+    if isinstance(v, pa.MonthDayNano):
+        return {"months": v.months, "days": v.days, "nanoseconds": v.nanoseconds}
+    if isinstance(v, datetime.timedelta):
+        return v // datetime.timedelta(milliseconds=1)
+    return v.isoformat() + ".000" if isinstance(v, datetime.time) else str(v) if type(v).__name__ == "UUID" else plain(v)
+
+
+with open("kinds.jsonl", "w", encoding="utf-8") as out:
+    for r in kinds.to_pylist():
+        r = {k: kind(v) for k, v in r.items()}
+        out.write(json.dumps(dict(r, json=json.loads(r["json"])), sort_keys=True) + "\n")
+
+# A dictionary that grows, and one that another takes the place of.
+codes = pa.schema([("id", pa.string()), ("text", pa.dictionary(pa.int8(), pa.string()))])
+for name, options in (("deltas", {"emit_dictionary_deltas": True}), ("replaced", {})):
+    with ipc.new_stream(name + ".arrow", codes, options=ipc.IpcWriteOptions(**options)) as w:
+        for k, words in enumerate((["a", "b"], ["a", "b", "c"], ["x", "y"])):
+            ids = pa.array(["%d-%d" % (k, i) for i in range(len(words))])
+            w.write_batch(pa.record_batch([ids, pa.DictionaryArray.from_arrays(pa.array(range(len(words)), pa.int8()), pa.array(words))], schema=codes))
+
 with open("want.jsonl", "w", encoding="utf-8") as out:
     for r in table.to_pylist():
         image = r.pop("image") or {"bytes": None, "path": None}

@@ -1,0 +1,31 @@
+/* fmtcolumns.h - the columns of an input whose format says which it has: those that --columns asks
+ * for, the schema of them, and where in another schema they go.
+ */
+#ifndef DS_FMTCOLUMNS_H
+#define DS_FMTCOLUMNS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "dsr_schema.h"
+
+/* only: names of columns, or of groups that become several (their names go on with a dot),
+ * separated by commas; NULL: all. keep[i] says whether names[i] is wanted, as the key always is.
+ * DS_USAGE when one that is asked for is not there: `input` says where. */
+int ds_fmtcolumns_choose(bool *keep, const char *const *names, size_t n, const char *only,
+                         const char *key, const char *input, ds_err *err);
+
+typedef struct ds_fmtcolumn {
+    const char *name;
+    enum ds_type type, item; /* item: of a list */
+    bool nullable;
+} ds_fmtcolumn;
+
+/* key: what --key-field names, which must be there; NULL: "key", where there is one. */
+int ds_fmtcolumns_schema(ds_schema *s, const ds_fmtcolumn *v, size_t n, const char *key,
+                         const char *input, ds_err *err);
+/* to[i]: the column of the schema for names[i], each of which has one of its own. */
+int ds_fmtcolumns_map(long *to, const char *const *names, size_t n, const ds_schema *s,
+                      const char *key, const char *input, ds_err *err);
+
+#endif
