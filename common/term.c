@@ -63,6 +63,11 @@ static bool fake_tty(void)
     return fake && strcmp(fake, "1") == 0;
 }
 
+bool ds_term_watched(void)
+{
+    return ds_log_level >= 1 && (fake_tty() || isatty(STDERR_FILENO));
+}
+
 static bool want_progress(void)
 {
     const char *term = getenv("TERM");

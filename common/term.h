@@ -18,6 +18,10 @@ void ds_warn(const char *fmt, ...) DS_PRINTF(1, 2); /* "prog: ..." at level 1 an
 void ds_info(const char *fmt, ...) DS_PRINTF(1, 2); /* at level 2 */
 void ds_term_prog(const char *prog);                /* sets the name put before messages */
 
+/* Whether somebody reads on a terminal what is warned of: then advice that a log has no use for may
+ * be among it. DS_FAKE_TTY=1 as above. */
+bool ds_term_watched(void);
+
 typedef struct ds_progress {
     const char *what; /* "reading" */
     uint64_t total;   /* bytes or items; 0 = unknown */

@@ -10,6 +10,7 @@
 #include "publish.h"
 #include "revision.h"
 #include "sig.h"
+#include "strlist.h"
 #include "plural.h"
 #include "term.h"
 
@@ -68,7 +69,10 @@ typedef struct commit {
     int64_t threads;
     char *dataset;
     int fd;
+    uint64_t packs; /* that were added */
 } commit;
+
+enum { PACKS_TOLD = 500 }; /* each time that a store comes to so many more, gc is told of */
 
 static void say_json(const commit *c, const ds_published *p)
 {
@@ -148,7 +152,8 @@ static int when(int64_t *t, const char *date, ds_err *err)
 
 static void tell(void *ctx, const ds_published *p)
 {
-    const commit *c = ctx;
+    commit *c = ctx;
+    c->packs += p->objs.packs;
     if (c->quiet)
         return;
     if (c->json)
@@ -156,6 +161,22 @@ static void tell(void *ctx, const ds_published *p)
     else
         say(c, p);
     fflush(stdout); /* the next may be far; close_stdout tells when it failed */
+}
+
+/* Small packs are what a store gets by many commits: files for backups, quotas and remotes. */
+static void advise(const commit *c, const ds_store *s)
+{
+    char *dir = NULL;
+    ds_strlist names = {0};
+    if (c->quiet || c->json || !c->packs || !ds_term_watched())
+        return;
+    if (ds_store_path(&dir, s->dir, "packs", NULL) == 0 &&
+        ds_strlist_folder(&names, dir, NULL) == 0 &&
+        names.n / PACKS_TOLD > (names.n - c->packs) / PACKS_TOLD)
+        ds_warn("commit: the store has %zu packs by now: dsver gc joins those that are small",
+                names.n);
+    ds_strlist_fini(&names);
+    free(dir);
 }
 
 static int publish(commit *c, ds_store *s, const char *file, const ds_publish_opts *o, ds_err *err)
@@ -169,12 +190,17 @@ static int publish(commit *c, ds_store *s, const char *file, const ds_publish_op
     ds_published done = {0};
     if (gather)
         ds_sig_defer();
-    if (gather || g.append)
-        return ds_gather_run(s, c->fd, file, o, &g, tell, c, err);
-    int rc = ds_publish_stream(&done, s, c->fd, file, o, err);
+    int rc = 0;
+    if (gather || g.append) {
+        rc = ds_gather_run(s, c->fd, file, o, &g, tell, c, err);
+    } else {
+        rc = ds_publish_stream(&done, s, c->fd, file, o, err);
+        if (!rc)
+            tell(c, &done);
+        ds_published_fini(&done);
+    }
     if (!rc)
-        tell(c, &done);
-    ds_published_fini(&done);
+        advise(c, s);
     return rc;
 }
 

@@ -35,6 +35,7 @@ typedef struct ds_newref {
     git_oid to;
     bool made;
 } ds_newref;
+enum { DS_REF_MANY = 32 }; /* from so many on it is worth it */
 int ds_ref_make(ds_catalog *c, ds_newref *v, size_t n, ds_err *err);
 int ds_newref_cmp(const void *a, const void *b); /* by name */
 /* No ref moves until it is let go; nothing is written. *fd -1 where nobody can move one: the store

@@ -14,8 +14,6 @@
 #include "remoteerase.h"
 #include "remotesync.h"
 
-enum { MANY = 32 }; /* new refs: to be made together */
-
 typedef struct fetching {
     ds_link *l;
     const ds_sync_opts *o;
@@ -237,7 +235,7 @@ static int make_new(newrefs *r, fetching *f, bool local, ds_err *err)
         r->v[r->n] = (ds_newref){.name = strdup(name), .to = f->l->there.v[i].id};
         rc = r->v[r->n++].name ? 0 : ds_fail_nomem(err);
     }
-    if (!rc && r->n < MANY) {
+    if (!rc && r->n < DS_REF_MANY) {
         newrefs_fini(r);
         *r = (newrefs){0};
     }

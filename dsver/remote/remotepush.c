@@ -202,17 +202,41 @@ static int send_pieces(pushing *p, ds_err *err)
     return rc ? rc : ds_transfer_send(&p->out->moved, &t, &p->want, err);
 }
 
+/* Those that are new here, when there are many. What is not made is left to note_moved. */
+static int note_new(pushing *p, const ds_gitmove *m, size_t n, ds_err *err)
+{
+    ds_catalog *c = p->l->store->cat;
+    char(*names)[DS_SYNC_TRACKING_MAX] = n < DS_REF_MANY ? NULL : calloc(n, sizeof *names);
+    ds_newref *v = names ? calloc(n, sizeof *v) : NULL;
+    size_t new = 0;
+    int rc = n < DS_REF_MANY || v ? 0 : ds_fail_nomem(err);
+    for (size_t i = 0; v && !rc && i < n; i++) {
+        git_oid at;
+        if (!ds_sync_tracking(names[i], p->l, m[i].name))
+            continue;
+        rc = ds_ref_get(c, names[i], &at, err);
+        if (rc == 0)
+            v[new ++] = (ds_newref){.name = names[i], .to = m[i].to};
+        rc = rc < 0 ? rc : 0;
+    }
+    if (!rc && new >= DS_REF_MANY)
+        rc = ds_ref_make(c, v, new, err);
+    free(v);
+    free(names);
+    return rc;
+}
+
 /* refs/remotes/NAME/... follow what is there now. */
 static int note_moved(pushing *p, const ds_gitmove *m, size_t n, ds_err *err)
 {
-    int rc = 0;
+    int rc = note_new(p, m, n, err);
     for (size_t i = 0; !rc && i < n; i++) {
         char name[DS_SYNC_TRACKING_MAX];
         git_oid at;
         if (!ds_sync_tracking(name, p->l, m[i].name))
             continue;
         rc = ds_ref_get(p->l->store->cat, name, &at, err);
-        if (rc >= 0)
+        if (rc == 0 || (rc > 0 && !git_oid_equal(&at, &m[i].to)))
             rc = ds_ref_move(p->l->store->cat, name, rc ? &at : NULL, &m[i].to, err);
         rc = rc < 0 ? rc : 0; /* another process was faster: it knows better */
     }

@@ -259,6 +259,25 @@ git_packs() { find .dsver/catalog.git/objects/pack -name '*.pack' | wc -l; }
     has "66 versions" "0 problems"
 }
 
+@test "commit: who reads on a terminal is told of gc each time that the store has 500 packs more" {
+    printf 'line\n' | dsprep text -q --split line - >one.dsr
+    cat one.dsr one.dsr one.dsr >three.dsr
+    dsver commit -q --every-records 1 d three.dsr # 3 packs
+    fill() { (cd .dsver/packs && touch $(seq "$1")); }
+    fill 490
+    exits 0 env DS_FAKE_TTY=1 dsver commit --append --every-records 1 d three.dsr # 496
+    [[ "$output" != *gc* ]]
+    exits 0 env DS_FAKE_TTY=1 dsver commit --append --every-records 1 d three.dsr # 499
+    [[ "$output" != *gc* ]]
+    exits 0 env DS_FAKE_TTY=1 dsver commit --append --every-records 1 d three.dsr # 502
+    has "the store has 502 packs by now: dsver gc joins those that are small"
+    exits 0 env DS_FAKE_TTY=1 dsver commit --append --every-records 1 d three.dsr # 505
+    [[ "$output" != *gc* ]]
+    fill 985
+    exits 0 dsver commit --append --every-records 1 d three.dsr # 1003, but not on a terminal
+    [[ "$output" != *gc* ]]
+}
+
 @test "a catalog of more packs than a process may open files is read, and joined" {
     many_packs 130
     (

@@ -442,3 +442,20 @@ nothing_sent() {
     exits 1 in_b fetch
     [ "$(git --git-dir=b/.dsver/catalog.git for-each-ref refs/remotes/origin/docs/e | wc -l)" = 40 ]
 }
+
+@test "push: many branches that are new at the remote are noted together" {
+    dsver init .
+    printf 'x\n' | dsprep text -q --split line - | dsver commit -q docs
+    at=.dsver/catalog.git/refs/heads/docs
+    for i in $(seq 40); do cp $at/main "$at/b$i"; done
+    dsver remote add nas "$PWD/nas"
+    exits 0 dsver push nas
+    [ "$(grep -c ' refs/remotes/nas/docs/' .dsver/catalog.git/packed-refs)" -eq 41 ]
+    [ "$(dsver oplog | grep -c 'refs/remotes/nas/')" -eq 41 ]
+    cp $at/main "$at/one-more"
+    dsver push -q nas
+    [ -e .dsver/catalog.git/refs/remotes/nas/docs/one-more ]
+    exits 0 dsver fetch nas
+    exits 0 dsver fsck
+    has "0 problems"
+}
