@@ -115,10 +115,12 @@ reckon() {
     has '--memory'
     head -c -40 eval.dsr >cut.dsr
     exits 12 dsprep decontaminate --against cut.dsr --report h.jsonl -o c.dsr t.dsr
-    [ ! -e c.dsr ] && [ ! -e h.jsonl ]
+    [ ! -e c.dsr ]
+    [ ! -e h.jsonl ]
     head -c -40 t.dsr >cut.dsr
     exits 12 dsprep decontaminate --against eval.dsr --report h.jsonl -o c.dsr cut.dsr
-    [ ! -e c.dsr ] && [ ! -e h.jsonl ]
+    [ ! -e c.dsr ]
+    [ ! -e h.jsonl ]
 }
 
 @test "decontaminate: against versions, which dsver rebuild finds again" {

@@ -123,7 +123,9 @@ clean() {
     dsprep dicom -q --key-file key - <a.tar | dsprep head >b
     dsprep dicom -q --key-file key - <ct | dsprep head >c
     dsprep dicom -q --key-file key ct | dsprep head >d
-    cmp a b && cmp a c && cmp a d
+    cmp a b
+    cmp a c
+    cmp a d
 }
 
 @test "dicom: members of a tar are read where they lie, and are what they are when unpacked" {

@@ -13,7 +13,7 @@ DEID=basic,clean-structured-content
     exits 0 bash -c "dsprep dicom --deid $DEID --key-file key --report r.json in 2>&1 >s.dsr"
     has "1 object with characters" "--encoding"
     grep -q '"unread_characters":1' r.json
-    ! dsprep head s.dsr | grep -aE '王|五|Íõ|Îå'
+    ! dsprep head s.dsr | grep -aE '王|五|Íõ|Îå' || return 1
 }
 
 @test "dicom names: who is named in a file that was cut is looked for in the others" {
@@ -55,7 +55,8 @@ say() { # say FILE NAME BODY
         exits 1 dsprep dicom -q --deid $DEID --key-file key --to-dicom dcm-$d --preview see-$d --found found -o sh-$d $d
         has "PatientName in column"
         [ -z "$(ls sh-$d)" ]
-        [ ! -e dcm-$d ] && [ ! -e see-$d ] # nothing of a run that failed
+        [ ! -e dcm-$d ]
+        [ ! -e see-$d ] # nothing of a run that failed
     done
     [ "$(tail -n 1 found)" = kowalczyk ]
     grep -q '^# PatientName in column [a-z]*: .*kowalczyk has called' found
@@ -79,7 +80,7 @@ say() { # say FILE NAME BODY
         [ "$(find held-$unit/identifier-found -type f | wc -l)" = 2 ]
         [ "$(find dcm-$unit -type f | wc -l)" = 1 ]
         [ -z "$(find dcm-$unit -name '.unfinished*')" ]
-        ! grep -raq 'Zimmer\|Brown' sh-$unit dcm-$unit
+        ! grep -raq 'Zimmer\|Brown' sh-$unit dcm-$unit || return 1
         grep -q '"hits":\[\],"held":\[{' r.json
         grep -qx 'Zimmer Kurt' found
     done

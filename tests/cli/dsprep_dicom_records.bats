@@ -210,7 +210,7 @@ is() { # is WANTED N MEMBER...
     make study study
     dsprep dicom -q --record study --burned-in pass --deid basic,clean-structured-content --key-file key \
         --report r.json -o sh study
-    ! grep -aiE 'jane|5530917|1\.3\.6\.1\.55' sh/*.dsr r.json
+    ! grep -aiE 'jane|5530917|1\.3\.6\.1\.55' sh/*.dsr r.json || return 1
     grep -q '"hits":\[\]' r.json
 }
 
@@ -294,7 +294,7 @@ EOF
     dsprep dicom -q --record volume --burned-in pass --key-file key --preview sheets --patches 4 study >s.dsr
     [ "$(ls sheets | wc -l)" = 2 ]
     [ -z "$(ls sheets | grep -v '^2\.25\.[0-9_]*\.png$')" ]
-    ! grep -aiE 'jane|5530917|1\.3\.6\.1\.55' sheets/*
+    ! grep -aiE 'jane|5530917|1\.3\.6\.1\.55' sheets/* || return 1
     dsprep dicom -q --record volume --burned-in pass --key-file key --preview again --patches 4 study >s.dsr
     diff -r sheets again
     [ "$(ls -A sheets)" = "$(ls sheets)" ]
@@ -342,6 +342,6 @@ EOF
     [ "$(ls held)" = recognizable-features ]
     has "6 input = 5 output + 1 held + 0 failed"
     # nothing was taken out of an image, and nothing says so
-    ! dsprep cat s.dsr | grep -E '"CodeValue":"11310[12]"'
+    ! dsprep cat s.dsr | grep -E '"CodeValue":"11310[12]"' || return 1
     dsprep cat s.dsr | grep -q '"CodeValue":"113100"'
 }

@@ -275,7 +275,8 @@ P
     for none in a/fir /notes.txt nosuch ''; do
         exits 1 dsprep restore --only a --only "$none" none raw.dsr
         has "--only '$none': the stream has no such file or folder"
-        [ ! -e none ] && [ -z "$(ls -d ./none.* 2>/dev/null)" ]
+        [ ! -e none ]
+        [ -z "$(ls -d ./none.* 2>/dev/null)" ]
     done
     exits 1 dsprep restore --only a raw raw.dsr
     has 'is no empty folder'

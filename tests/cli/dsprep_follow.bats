@@ -29,7 +29,7 @@ want() { # want N...: the next records
 ends() { # ends N...: a signal ends it in order, and these come last
     kill -TERM "$(cat pid)"
     want "$@"
-    ! read -r -t 60 rest <&4
+    ! read -r -t 60 rest <&4 || return 1
     exec 4<&-
     wait
     [ "$(cat status)" -eq 0 ]

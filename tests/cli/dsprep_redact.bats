@@ -128,7 +128,8 @@ END
     printf '%s\n' jane@example.com to=jane@example.com /jane%40EXAMPLE.com '|jane@example.com|' >alike.txt
     dsprep text -q --split line alike.txt | dsprep redact -q --key-file key | dsprep cat -c text |
         grep -oE 'EMAIL_[0-9a-f]{12}' >alike
-    [ "$(wc -l <alike)" -eq 4 ] && [ "$(sort -u alike | wc -l)" -eq 1 ]
+    [ "$(wc -l <alike)" -eq 4 ]
+    [ "$(sort -u alike | wc -l)" -eq 1 ]
     [ "$(sed -n 1p a)" = "{\"text\":\"$(sed -n 1p alike)\"}" ]
     [ "$(sed -n 1p a)" = "{\"text\":\"EMAIL_$(printf 'email\0jane@example.com' | openssl dgst -sha256 -mac hmac -macopt hexkey:"$(od -v -An -tx1 key | tr -d ' \n')" | sed 's/.*= //' | cut -c1-12)\"}" ]
     head -c 32 /dev/zero | tr '\0' x >key2

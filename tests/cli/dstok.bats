@@ -172,7 +172,9 @@ has() {
 
 @test "train: -q says nothing but errors" {
     run dstok train -q --vocab-size 300 -o t.json "$G/mixed.txt"
-    [ "$status" -eq 0 ] && [ -z "$output" ] && [ -s t.json ]
+    [ "$status" -eq 0 ]
+    [ -z "$output" ]
+    [ -s t.json ]
     exits 1 dstok train -q -o t2.json /dev/null
     has "no text"
 }

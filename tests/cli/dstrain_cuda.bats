@@ -49,7 +49,8 @@ on_device() {
     f16 whole
     n=$(grep -c '"overflow":true' whole/metrics.jsonl)
     echo "$n"
-    [ "$n" -ge 2 ] && [ "$n" -le 5 ]
+    [ "$n" -ge 2 ]
+    [ "$n" -le 5 ]
     grep -q '"step":1,.*"overflow":true' whole/metrics.jsonl
     cp -r whole part && rm -r part/step-000004 part/step-000006 part/ledger/ledger-000003-* part/ledger/ledger-000005-*
     f16 part --resume part/step-000002

@@ -56,7 +56,8 @@ checker() {
     run_sft all half --mask none --steps 8
     grep -q '"mask":"loss"' r/step-000008/lineage.json
     fails grep -q '"mask"' all/step-000008/lineage.json
-    [ "$(targets r)" -gt 50 ] && [ $(($(targets r) * 3)) -lt $(($(targets all) * 2)) ]
+    [ "$(targets r)" -gt 50 ]
+    [ $(($(targets r) * 3)) -lt $(($(targets all) * 2)) ]
     [ "$(sum_of r)" != "$(sum_of all)" ]
     exits 0 dsver audit --store . r/step-000008
     has "ok targets" "loss mask" "ok consumed"
@@ -265,7 +266,8 @@ while os.read(r, 65536):
     pass
 sys.exit(p.wait())' dstrain finetune --model "$F/base" --data a.dsr --seq-len 32 --batch 1 --steps 40 --checkpoint-every 18 --lr 1e-3 \
         --rank 4 -j 2 -q --json -o r && return 1
-    [ -s r/step-000018/lineage.json ] && [ ! -e r/step-000036/lineage.json ]
+    [ -s r/step-000018/lineage.json ]
+    [ ! -e r/step-000036/lineage.json ]
     [ -s r/ledger/ledger-000019-000036.dsr ]
     rm -r r/step-000036
     run_sft r a.dsr --batch 1 --steps 40 --checkpoint-every 18 --resume r/step-000018
@@ -281,7 +283,8 @@ sys.exit(p.wait())' dstrain finetune --model "$F/base" --data a.dsr --seq-len 32
     sft a.dsr 'None' 3
     fails run_sft r a.dsr
     has "'a.dsr', record 3: token 5000 is not in the model's vocabulary"
-    [ ! -e r/step-000004 ] && [ ! -e r/ledger ]
+    [ ! -e r/step-000004 ]
+    [ ! -e r/ledger ]
     sft b.dsr 'None'
     fails run_sft r b.dsr --long error --seq-len 24 --window 2
     has "'b.dsr', record" "has 2" "a row holds 24"

@@ -36,7 +36,8 @@ for k in sorted(h):
         f16 "$name" -j 1 --method $how
         n=$(overflows "$name")
         echo "$name: $n"
-        [ "$n" -ge 3 ] && [ "$n" -le 12 ]
+        [ "$n" -ge 3 ]
+        [ "$n" -le 12 ]
         grep '"overflow":true' "$name/metrics.jsonl" | grep -q '"norm":null'
         grep -q '"step":1,.*"loss_scale":67108864,"overflow":true' "$name/metrics.jsonl"
         grep -q '"step":2,.*"loss_scale":33554432' "$name/metrics.jsonl"
@@ -101,7 +102,8 @@ P
     exits 1 dstrain finetune --model wild --data "$F/text.dsr" --seq-len 32 --batch 4 --steps 9 --lr 0 --dtype f16 --method full \
         --checkpoint-every 1 --loss-scale 4 -q -o end
     has "step 3: the gradient is not a finite number; the last checkpoint stands"
-    [ "$(overflows end)" -eq 2 ] && [ -d end/step-000002 ]
+    [ "$(overflows end)" -eq 2 ]
+    [ -d end/step-000002 ]
     dstrain finetune --model wild --data "$F/text.dsr" --seq-len 32 --batch 4 --steps 2 --lr 0 --dtype bf16 --method full -q -o wide
 }
 

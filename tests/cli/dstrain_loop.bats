@@ -81,7 +81,8 @@ flat() {
     fails cmp -s plain/step-000008/lineage.json whole/step-000008/lineage.json
     # a step that is not better by --min-delta is no better; the best is the lowest all the same
     train d --steps 12 --eval-data "$F/test.dsr" --eval-every 2 --patience 2 --min-delta 10
-    [ -d d/step-000006 ] && [ ! -e d/step-000008 ]
+    [ -d d/step-000006 ]
+    [ ! -e d/step-000008 ]
     [ "$(readlink d/best)" = step-000006 ]
 }
 
@@ -109,7 +110,8 @@ flat() {
     spiky() { train "$@" --steps 16 --checkpoint-every 4 --on-spike skip --spike-window 4 --spike-factor 0.05; }
     spiky whole
     n=$(grep -c '"skipped":true' whole/metrics.jsonl)
-    [ "$n" -ge 2 ] && [ "$n" -le 11 ]
+    [ "$n" -ge 2 ]
+    [ "$n" -le 11 ]
     grep -q '"skip_spikes":{"window":4,"factor":0.05}' whole/step-000016/lineage.json
     grep '"skipped":true' whole/metrics.jsonl | grep -q '"norm":null'
     fails grep -Eq '"step":[1-4],.*"skipped"' whole/metrics.jsonl # the window fills

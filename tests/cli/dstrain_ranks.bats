@@ -340,7 +340,7 @@ joined() { # RUN: have its devices joined?
     unlike_option 'version of the data' --data "$F/text.dsr" "$F/test.dsr"
     cp -r "$F/base" model && cp -r "$F/base" longer
     sed -i 's/"rms_norm_eps": *[0-9.e-]*/"rms_norm_eps": 1e-4/' longer/config.json
-    ! cmp -s model/config.json longer/config.json
+    ! cmp -s model/config.json longer/config.json || return 1
     unlike_option 'base model' --model model longer
     tuned from --accumulate 2 --slices 2 --steps 4 --checkpoint-every 1
     for i in 0 1; do cp -r from "from$i" && rm -r "from$i"/step-00000[34]; done

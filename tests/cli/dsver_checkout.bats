@@ -309,19 +309,22 @@ syncs() { grep -cE 'sync[a-z_]*\(' "$1" || :; }
     cmp out/b/2 ../raw/b/2
     [ "$(find out | wc -l)" = 3 ]
     here=$(cat .dsver/packs/* | wc -c)
-    [ "$here" -gt 9000000 ] && [ "$here" -lt 12000000 ]
+    [ "$here" -gt 9000000 ]
+    [ "$here" -lt 12000000 ]
     mv ../far/packs ../off
     exits 0 dsver checkout raw again --only 'b/*'
     diff -r out again
     exits 12 dsver checkout raw none --only a
-    [ ! -e none ] && [ -z "$(ls -d ./*.dsver-* 2>/dev/null)" ]
+    [ ! -e none ]
+    [ -z "$(ls -d ./*.dsver-* 2>/dev/null)" ]
     mv ../off ../far/packs
     # Of a hard link, that is the file that it is another name of.
     exits 0 dsver checkout raw link --only c/4
     cmp link/c/4 ../raw/a/1
     [ "$(find link -type f | wc -l)" = 1 ]
     here=$(cat .dsver/packs/* | wc -c)
-    [ "$here" -gt 18000000 ] && [ "$here" -lt 21000000 ]
+    [ "$here" -gt 18000000 ]
+    [ "$here" -lt 21000000 ]
 }
 
 @test "checkout --only: a folder whose record comes after what lies in it" {

@@ -60,7 +60,7 @@ without() { # FILE: records without the one that is to go
 
 @test "forget: neither its bytes nor its key are anywhere in the store" {
     patients
-    ! other find .dsver ZEBRAFINCH >/dev/null # it is found where it is
+    ! other find .dsver ZEBRAFINCH >/dev/null || return 1 # it is found where it is
     dsver reset docs main~1 >/dev/null
     dsver commit -b trial docs p1.dsr >/dev/null
     dsver branch -d docs trial >/dev/null

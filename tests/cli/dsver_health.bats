@@ -344,7 +344,7 @@ git_packs() { find .dsver/catalog.git/objects/pack -name '*.pack' | wc -l; }
     dsprep check read.dsr
     [ "$(records read.dsr | sha256sum)" = "$(records v2.dsr | sha256sum)" ]
     dsver gc --grace 0 --json >after
-    ! grep -q '"dead":0,' after
+    ! grep -q '"dead":0,' after || return 1
     [ -z "$(ls .dsver/locks/readers)" ]
     dsver fsck --read-data
 }
@@ -391,7 +391,7 @@ git_packs() { find .dsver/catalog.git/objects/pack -name '*.pack' | wc -l; }
     git -C .dsver/catalog.git cat-file -e "$gone"
     dsver gc --grace 0 --json >out
     grep -q '"catalog_objects_pruned":[1-9]' out
-    ! git -C .dsver/catalog.git cat-file -e "$gone" 2>/dev/null
+    ! git -C .dsver/catalog.git cat-file -e "$gone" 2>/dev/null || return 1
     [ "$(git -C .dsver/catalog.git cat-file -t "$tag")" = tag ]
     git -C .dsver/catalog.git fsck --strict
     dsver fsck --read-data

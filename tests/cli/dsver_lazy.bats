@@ -126,9 +126,12 @@ number() { sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p" <<<"$output"; }
     all=$(afar)
     exits 0 in_b prefetch keyed --from-key k-20000 --to-key k-20100 --json
     blocks=$(number blocks) of=$(number of)
-    [ "$blocks" -ge 1 ] && [ "$blocks" -le 3 ] && [ "$of" -gt 6 ]
+    [ "$blocks" -ge 1 ]
+    [ "$blocks" -le 3 ]
+    [ "$of" -gt 6 ]
     left=$(afar)
-    [ "$left" -gt $((all / 2)) ] && [ "$left" -lt "$all" ]
+    [ "$left" -gt $((all / 2)) ]
+    [ "$left" -lt "$all" ]
     mv far/packs off # the same keys are here, others are not
     exits 0 in_b prefetch keyed --from-key k-20000 --to-key k-20100
     [[ $output == *"all is here" ]]

@@ -31,7 +31,7 @@ id() {
     grep -q "\"reason\":\"first\",\"ref\":\"refs/heads/d/main\",\"detail\":\"\",\"before\":null,\"after\":\"$a\"" one
     grep '"command":"reset"' log | grep -q "\"reason\":\"was wrong\",\"ref\":\"refs/heads/d/main\",\"detail\":\"\",\"before\":\"$b\",\"after\":\"$a\""
     grep '"command":"branch"' log | grep '"after":null' | grep -q '"reason":"not needed"'
-    ! grep -q '"trouble":"' log
+    ! grep -q '"trouble":"' log || return 1
     dsver oplog --command gc | grep -q weekly
     [ "$(dsver oplog --ref refs/tags/d/v1 | wc -l)" -eq 1 ]
     # What changes nothing, or fails, has none.
@@ -107,7 +107,7 @@ id() {
     dsver fsck --json | grep -q '"type":"note","file":"oplog"'
     dsver init none
     dsver fsck --store none >out
-    ! grep oplog out
+    ! grep oplog out || return 1
 }
 
 @test "refs that git moved are told of, and are no damage" {

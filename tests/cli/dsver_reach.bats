@@ -417,7 +417,8 @@ condemn_trial() { # $m is the mark
         jobs -r | grep -q . || break
     done
     wait
-    [ -e done.a ] && [ -e done.b ]
+    [ -e done.a ]
+    [ -e done.b ]
     exits 0 in_a gc --remote origin --grace 1h
     rm -rf c
     clone_it c
@@ -445,7 +446,7 @@ condemn_trial() { # $m is the mark
     wait $! || rc=$?
     [ $rc = 1 ]
     grep -q "records of this version were erased while it was read" why
-    ! dsprep check rest
+    ! dsprep check rest || return 1
     exits 0 in_a fsck --read-data
     [ "$(cd a && dsver cat big | dsprep cat | grep -c erased:)" = 1 ]
 }

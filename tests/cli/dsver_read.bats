@@ -118,7 +118,7 @@ setup() {
 
 @test "no key, source name or value stands in the catalog" {
     git -C .dsver/catalog.git cat-file --batch-all-objects --batch >all
-    ! grep -q -a -e 'l1.txt' -e 'line 17' all
+    ! grep -q -a -e 'l1.txt' -e 'line 17' all || return 1
 }
 
 # Root may write everything, unless it gives that up.

@@ -241,7 +241,7 @@ sys.stdout.buffer.write(dsr.write(schema, [[b"one"]], provenance=[dsr.step("dspr
     exits 1 dsver rebuild ct --source ct
     has "dsprep dicom" "--key-file must name"
     rebuilt ct --source ct --key-file key
-    ! grep -rl "$(cat key)" .dsver
+    ! grep -rl "$(cat key)" .dsver || return 1
     exits 1 dsver rebuild ct --source ct --key-file key2
     has "dsprep dicom" "digest 'key' is not as recorded"
     mkdir tmp && cp -r ct other && cp "$dicom/explicit" other/implicit

@@ -273,7 +273,7 @@ nothing_sent() {
         chmod u+w "$1"
         cp "$1" was
         printf X | dd of="$1" bs=1 seek=200 conv=notrunc status=none
-        ! cmp -s was "$1"
+        ! cmp -s was "$1" || return 1
     }
     for pack in far/packs/*.pack; do hurt "$pack"; done
     exits 0 in_a push --all

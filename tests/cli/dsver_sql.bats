@@ -57,7 +57,8 @@ for l in sys.stdin:
     done
     exits 2 dsver sql docs
     has "the last operand, 'docs', is to be the SQL"
-    [ ! -e x.db ] && [ ! -e y.db ]
+    [ ! -e x.db ]
+    [ ! -e y.db ]
     exits 0 dsver sql docs "SELECT count(*) FROM records;"
     find .dsver -type f ! -name '*-shm' -exec sha256sum {} + | sort | cmp - before
     exits 1 dsver sql --timeout 1 "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT count(*) FROM c"

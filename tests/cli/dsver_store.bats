@@ -6,7 +6,9 @@ load dsver_common
     mkdir new
     exits 0 dsver init new
     has "store made"
-    [ -f new/.dsver/config ] && [ -d new/.dsver/packs ] && [ -f new/.dsver/index.db ]
+    [ -f new/.dsver/config ]
+    [ -d new/.dsver/packs ]
+    [ -f new/.dsver/index.db ]
     git -C new/.dsver/catalog.git fsck --strict
     exits 0 dsver fsck --store new
     echo '[x]' >>new/.dsver/config

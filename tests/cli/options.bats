@@ -115,7 +115,8 @@ error_is_one_json_line() {
     each_command error_is_one_json_line
     for c in text logs dicom files import filter map redact tokenize export mix sort; do
         run bash -c "dsprep $c --json --no-such-option-anywhere 2>/dev/null"
-        [ "$status" -eq 2 ] && [ -z "$output" ]
+        [ "$status" -eq 2 ]
+        [ -z "$output" ]
     done
 }
 

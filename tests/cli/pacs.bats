@@ -16,7 +16,7 @@ load dsprep_common
     dsver cat -q pacs >v.dsr 2>/dev/null || dsver cat pacs >v.dsr
     dsprep head -n 10 v.dsr >records
     [ "$(grep -c '^{"key":"[^"]*","kind":"volume"' records)" = 1 ]
-    ! grep -aiE 'jane|5530917|1\.3\.6\.1\.55' v.dsr work/inbox.json
+    ! grep -aiE 'jane|5530917|1\.3\.6\.1\.55' v.dsr work/inbox.json || return 1
     # nothing is left running
-    ! pgrep -f "$PWD/work/orthanc.json"
+    ! pgrep -f "$PWD/work/orthanc.json" || return 1
 }
