@@ -75,8 +75,9 @@ static bool next_match(const ds_redactor *r, finder *f, const uint8_t *p, size_t
     return f->have;
 }
 
-int ds_redact_text(const ds_redactor *r, ds_redactwork *w, const uint8_t *p, size_t len,
-                   ds_spool *out, ds_err *err)
+/* As it is written. `last`: nothing stands behind it. */
+static int as_written(const ds_redactor *r, ds_redactwork *w, const uint8_t *p, size_t len,
+                      bool last, ds_spool *out, ds_err *err)
 {
     finder f = {0};
     ds_piimatch m;
@@ -93,9 +94,41 @@ int ds_redact_text(const ds_redactor *r, ds_redactwork *w, const uint8_t *p, siz
         w->counts[m.kind]++;
         at = m.end;
     }
-    if (len - at > 20 && (r->kinds >> DS_PII_SECRET & 1) && ds_pii_opens_key(p + at, len - at))
+    if (last && len - at > 20 && (r->kinds >> DS_PII_SECRET & 1) &&
+        ds_pii_opens_key(p + at, len - at))
         w->open_keys++;
     return rc || at == len ? rc : ds_spool_put(out, p + at, len - at, err);
+}
+
+/* What is found in the folded text goes first, as a whole; between that, what is found in the text
+ * as it is written: two numbers that only something unseen parts are one in the folded text. */
+int ds_redact_text(const ds_redactor *r, ds_redactwork *w, const uint8_t *p, size_t len,
+                   ds_spool *out, ds_err *err)
+{
+    finder f = {0};
+    ds_piimatch m;
+    char with[64];
+    size_t at = 0, done = 0; /* in the folded text; in the text */
+    int rc = 0;
+    if (!ds_piifold_needed(p, len))
+        return as_written(r, w, p, len, true, out, err);
+    if (ds_piifold_set(&w->fold, p, len))
+        return ds_fail_nomem(err);
+    const uint8_t *q = w->fold.text.data;
+    const size_t n = w->fold.text.len;
+    while (rc == 0 && at < n && next_match(r, &f, q, n, at, &m)) {
+        size_t from = m.at, to = m.end;
+        ds_piifold_range(&w->fold, &from, &to);
+        rc = as_written(r, w, p + done, from - done, false, out, err);
+        if (rc == 0)
+            rc = replacement(r, w, &m, q, with, err);
+        if (rc == 0)
+            rc = ds_spool_put(out, with, strlen(with), err);
+        w->counts[m.kind]++;
+        at = m.end;
+        done = to;
+    }
+    return rc ? rc : as_written(r, w, p + done, len - done, true, out, err);
 }
 
 /* ---- JSON ---- */
@@ -154,6 +187,13 @@ static int json_name(const ds_redactor *r, ds_redactwork *w, const uint8_t *p, s
     finder f = {0};
     ds_piimatch m;
     int rc = unescape(w, p, len, err);
+    if (rc == 0 && ds_piifold_needed(w->text.data, w->text.len)) {
+        if (ds_piifold_set(&w->fold, w->text.data, w->text.len))
+            return ds_fail_nomem(err);
+        const ds_buf text = w->text;
+        w->text = w->fold.text;
+        w->fold.text = text;
+    }
     for (size_t at = 0; rc == 0 && next_match(r, &f, w->text.data, w->text.len, at, &m); at = m.end)
         w->named[m.kind]++;
     return rc ? rc : ds_spool_put(out, p, len, err);
@@ -200,4 +240,5 @@ void ds_redactwork_fini(ds_redactwork *w)
 {
     ds_buf_fini(&w->plain);
     ds_buf_fini(&w->text);
+    ds_piifold_fini(&w->fold);
 }

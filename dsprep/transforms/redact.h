@@ -13,6 +13,7 @@
 #define DS_REDACT_H
 
 #include "jscan.h"
+#include "piifold.h"
 #include "piinames.h"
 #include "piipattern.h"
 #include "spool.h"
@@ -29,6 +30,7 @@ typedef struct ds_redactwork {
     uint64_t named[DS_NPII];  /* the same, of what stays in names of members */
     uint64_t open_keys;       /* texts at whose end a private key begins */
     ds_buf plain, text;
+    ds_piifold fold;
 } ds_redactwork;
 
 /* Appends the redacted value to `out`. */

@@ -3,6 +3,27 @@
 
 load dsprep_common
 
+@test "redact: full width, digits of other scripts and unseen characters hide nothing" {
+    printf '%s\n' '{"id":"zwsp","text":"mail john\u200b.doe@exam\u00adple.com, tel 138\u200b1234\u20605678\u200b, 4111\u200b1111\u200b1111\u200b1111 end"}' \
+        '{"id":"wide","text":"电话：１３８１２３４５６７８，邮箱：ｊｏｈｎ＠ｅｘａｍｐｌｅ．ｃｏｍ。john＠example.com、"}' \
+        '{"id":"digits","text":"\u0664\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661 \u202a+49 30 12345678\u202c"}' \
+        '{"id":"two","text":"13812345678\u200b13912345678"}' '{"id":"none","text":"Ａ，１２ \u200b x\u00ady ２０２６年"}' \
+        '{"id":"meta","text":"x","m":{"to":"a＠example.com","ｂ＠example.com":"\u200b"}}' >w.jsonl
+    dsprep text -q --key-field id w.jsonl >w.dsr
+    exits 0 dsprep redact --report rep.json -o o.dsr w.dsr
+    [ "$(dsprep cat -c text,meta o.dsr | jq -ac '[.text, .meta.m // empty]')" = '["mail [EMAIL], tel [PHONE]\u200b, [CARD] end"]
+["\u7535\u8bdd\uff1a[PHONE]\uff0c\u90ae\u7bb1\uff1a[EMAIL]\u3002[EMAIL]\u3001"]
+["[CARD] \u202a[PHONE]\u202c"]
+["[PHONE]\u200b[PHONE]"]
+["\uff21\uff0c\uff11\uff12 \u200b x\u00ady \uff12\uff10\uff12\uff16\u5e74"]
+["x",{"to":"[EMAIL]","\uff42\uff20example.com":"\u200b"}]' ]
+    jq -e '.. | .email? // empty' rep.json >/dev/null
+    # One person has one pseudonym, however it is written.
+    head -c 32 /dev/zero | tr '\0' k >key && chmod 600 key
+    printf '{"text":"%s"}\n' 'john＠example.com' 'jo\u200bhn@example.com' 'john@example.com' >p.jsonl
+    [ "$(dsprep text -q p.jsonl | dsprep redact -q --key-file key | dsprep cat --no-key -c text | sort -u | wc -l)" -eq 1 ]
+}
+
 # Each line: text|what must come out. Numbers are the published examples of their schemes.
 known() {
     sed 's/\\u00a0/\xc2\xa0/g; s/\\u202f/\xe2\x80\xaf/g' <<'END'

@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     uint64_t counted = 0;
     for (unsigned i = 0; i < DS_NPII; i++)
         counted += w.counts[i];
-    require(counted == found);
+    require(counted == found || ds_piifold_needed(p, len));
     if (ds_jsoncheck(p, len, NULL, 0, &at) == NULL) {
         r.key = (const uint8_t *)"0123456789abcdef";
         r.key_len = 16;
