@@ -7,7 +7,7 @@
 #include "ipcunpack.h"
 #include "try.h"
 
-#define UNPACKED_FREE                                                                              \
+#define GIVEN_FREE                                                                                 \
     ((uint64_t)64 << 20) /* columns that are all alike pack to next to nothing                     \
                           */
 #define IN_MEMORY ((size_t)16 << 20)
@@ -25,7 +25,7 @@ typedef struct loader {
     ds_flatvec nodes, buffers, variadic;
     size_t node, buffer, more; /* the next of each */
     int codec;                 /* -1: none */
-    uint64_t unpacked;         /* bytes that buffers said they have */
+    uint64_t given;            /* bytes of buffers, unpacked */
     const char **why;
     ds_err *err;
 } loader;
@@ -52,6 +52,17 @@ static int copy(loader *l, uint64_t at, uint64_t len)
     return rc;
 }
 
+/* Buffers may be packed, or lie in one another. */
+static int count(loader *l, uint64_t bytes)
+{
+    if (!__builtin_add_overflow(l->given, bytes, &l->given) &&
+        (l->given <= GIVEN_FREE || !l->b->max_ratio ||
+         l->given / l->b->max_ratio <= l->from->body_len))
+        return 0;
+    *l->why = "its buffers have more than --max-ratio times its bytes";
+    return 1;
+}
+
 /* i64 its length before it was packed, or -1 where it is not, and the bytes. */
 static int unpack(loader *l, uint64_t at, uint64_t len, uint64_t *out)
 {
@@ -64,16 +75,11 @@ static int unpack(loader *l, uint64_t at, uint64_t len, uint64_t *out)
     at += sizeof head;
     len -= sizeof head;
     *out = n == -1 ? len : (uint64_t)n;
+    if (n < -1)
+        return damaged(l);
+    TRY(count(l, *out));
     if (n == -1)
         return copy(l, at, len);
-    if (n < 0)
-        return damaged(l);
-    if (__builtin_add_overflow(l->unpacked, *out, &l->unpacked) ||
-        (l->unpacked > UNPACKED_FREE && l->b->max_ratio &&
-         l->unpacked / l->b->max_ratio > l->from->body_len)) {
-        *l->why = "its buffers unpack to more than --max-ratio times its bytes";
-        return 1;
-    }
     const ds_ipcpacked p = {l->from->fd, l->from->name, at, len, *out, l->codec};
     return ds_ipc_unpack(&l->b->spool, &p, l->why, l->err);
 }
@@ -93,7 +99,10 @@ static int take_buffer(loader *l, bool wanted, ds_ipcbytes *b)
         return 0;
     }
     const uint64_t from = l->from->body + (uint64_t)at;
-    return l->codec < 0 ? copy(l, from, b->len) : unpack(l, from, b->len, &b->len);
+    if (l->codec >= 0)
+        return unpack(l, from, b->len, &b->len);
+    TRY(count(l, b->len));
+    return copy(l, from, b->len);
 }
 
 static int take_views(loader *l, bool wanted, ds_ipcarray *a)
@@ -118,8 +127,7 @@ static int take_views(loader *l, bool wanted, ds_ipcarray *a)
 
 static int take_node(loader *l, size_t node, bool wanted, bool decoded);
 
-static int take_buffers(loader *l, const ds_ipcnode *n, enum ds_ipclayout layout, bool wanted,
-                        ds_ipcarray *a)
+static int take_buffers(loader *l, enum ds_ipclayout layout, bool wanted, ds_ipcarray *a)
 {
     const bool is_union = layout == DS_IPC_SPARSE_UNION || layout == DS_IPC_DENSE_UNION;
 
@@ -143,8 +151,44 @@ static int take_buffers(loader *l, const ds_ipcnode *n, enum ds_ipclayout layout
     case DS_IPC_SPARSE_UNION:
         return take_buffer(l, wanted, &a->where);
     default:
-        (void)n;
         return 0;
+    }
+}
+
+/* Whether buffers are as long as so many values need: `unit` bits each, and one more of offsets. */
+static bool is_long(const ds_ipcbytes *b, uint64_t n, uint64_t unit, bool offsets)
+{
+    uint64_t bits;
+
+    return n == 0 ||
+           (!__builtin_mul_overflow(n + offsets, unit, &bits) && b->len >= (bits + 7) / 8);
+}
+
+static bool is_whole(const ds_ipcarray *a, enum ds_ipclayout layout, uint64_t width)
+{
+    const uint64_t n = a->n;
+
+    if (a->valid.len ? !is_long(&a->valid, n, 1, false)
+                     : a->nulls && layout != DS_IPC_NULL && layout != DS_IPC_RUNS)
+        return false;
+    switch (layout) {
+    case DS_IPC_BITS:
+        return is_long(&a->data, n, 1, false);
+    case DS_IPC_FIXED:
+        return is_long(&a->data, n, 8 * width, false);
+    case DS_IPC_BYTES:
+    case DS_IPC_LIST:
+        return is_long(&a->where, n, 8 * width, true);
+    case DS_IPC_LIST_VIEWS:
+        return is_long(&a->where, n, 8 * width, false) && is_long(&a->data, n, 8 * width, false);
+    case DS_IPC_VIEWS:
+        return is_long(&a->where, n, 128, false);
+    case DS_IPC_DENSE_UNION:
+        return is_long(&a->where, n, 8, false) && is_long(&a->data, n, 32, false);
+    case DS_IPC_SPARSE_UNION:
+        return is_long(&a->where, n, 8, false);
+    default:
+        return true;
     }
 }
 
@@ -168,7 +212,12 @@ static int take_node(loader *l, size_t node, bool wanted, bool decoded)
     if (rows < 0 || nulls < 0)
         return damaged(l);
     *a = (ds_ipcarray){.n = (uint64_t)rows, .nulls = (uint64_t)nulls};
-    TRY(take_buffers(l, n, coded ? DS_IPC_FIXED : n->layout, wanted, a));
+    const enum ds_ipclayout layout = coded ? DS_IPC_FIXED : n->layout;
+    TRY(take_buffers(l, layout, wanted, a));
+    if (wanted && !is_whole(a, layout, (uint64_t)(coded ? n->code_width : n->width))) {
+        *l->why = "its buffers are shorter than its rows need";
+        return 1;
+    }
     return coded ? 0 : take_children(l, n, wanted, NULL);
 }
 
