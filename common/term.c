@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 int ds_log_level = 1;
@@ -103,22 +104,37 @@ static void amount(char out[32], double v, bool bytes)
     snprintf(out, 32, u ? "%.1f %s" : "%.0f %s", v, unit[u]);
 }
 
+/* Columns of the terminal; many where nobody says. */
+static int width(void)
+{
+    struct winsize w = {0};
+    const char *env = getenv("COLUMNS");
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col)
+        return w.ws_col;
+    const long n = env ? strtol(env, NULL, 10) : 0;
+    return n > 0 && n < 10000 ? (int)n : 10000;
+}
+
 static void show(ds_progress *p, double at)
 {
-    char done[32], total[32], rate[32];
+    char done[32], total[32], rate[32], line[256];
     double took = at - p->start;
     double speed = took > 0 ? (double)p->done / took : 0;
     amount(done, (double)p->done, p->bytes);
     amount(rate, speed, p->bytes);
-    fprintf(stderr, "\r\033[K%s %s", p->what, done);
+    int n = snprintf(line, sizeof line, "%.60s %s", p->what, done);
     if (p->total) {
         double part = (double)p->done / (double)p->total;
         amount(total, (double)p->total, p->bytes);
-        fprintf(stderr, " of %s, %.0f%%", total, part > 1 ? 100.0 : 100.0 * part);
+        n += snprintf(line + n, sizeof line - (size_t)n, " of %s, %.0f%%", total,
+                      part > 1 ? 100.0 : 100.0 * part);
     }
-    fprintf(stderr, ", %s/s", rate);
+    n += snprintf(line + n, sizeof line - (size_t)n, ", %s/s", rate);
     if (p->total > p->done && speed > 0)
-        fprintf(stderr, ", %.0f s left", (double)(p->total - p->done) / speed);
+        snprintf(line + n, sizeof line - (size_t)n, ", %.0f s left",
+                 (double)(p->total - p->done) / speed);
+    /* One that is as wide as the terminal goes on in the next line, and cannot be taken back. */
+    fprintf(stderr, "\r\033[K%.*s", width() - 1, line);
     fflush(stderr);
     bar_shown = true;
 }

@@ -75,6 +75,12 @@ static int shown_progress(void)
     return progress();
 }
 
+static int narrow_progress(void)
+{
+    setenv("COLUMNS", "20", 1);
+    return shown_progress();
+}
+
 static int hidden_progress(void)
 {
     unsetenv("DS_FAKE_TTY"); /* stderr is a file */
@@ -94,6 +100,10 @@ static void progress_is_shown_and_cleared(void **state)
     assert_int_equal(in_child(shown_progress, &w), 0);
     assert_memory_equal(w, "\r\033[Kreading 1.0 MiB of 4.0 MiB, 25%", 34);
     assert_non_null(strstr(w, "\r\033[Kprog: between\n")); /* a message takes the line's place */
+    free(w);
+    /* a line of a narrow terminal does not go on in the next, where nothing would clear it */
+    assert_int_equal(in_child(narrow_progress, &w), 0);
+    assert_memory_equal(w, "\r\033[Kreading 1.0 MiB of \r\033[Kprog: between\n", 41);
     free(w);
     assert_int_equal(in_child(hidden_progress, &w), 0);
     assert_string_equal(w, "prog: between\n");
