@@ -16,15 +16,15 @@ const ds_command ds_ver_stats = {
     .max_operands = 1,
     .example = "dsver stats docs\ndsver stats --column label docs@v2",
     .description =
-        "For each column: nulls, how many different values (an estimate, +- 3 %; exact below "
-        "64), and the distribution of its numbers or else of its lengths: bytes of texts, "
-        "tokens, items of lists, positions of runs, bytes of tensors. Quantiles are off by at "
-        "most 1/64 of themselves, those of timestamps, which are counted by days (UTC), by "
-        "less than a day; the least and the greatest are exact. Values are counted one by one "
-        "where a column has at most 1,024 of at most 64 bytes (128 in a block); of other texts "
-        "the most frequent words are told, counted on a sixteenth of the text where there is "
-        "much of it: letters in lower case, digits as 0. With --column all that is known of "
-        "one.\n\n"
+        "For each column: nulls, how many different values (an estimate with a standard error "
+        "of 3 %; exact below 64), and the distribution of its numbers or else of its lengths: "
+        "bytes of texts, tokens, items of lists, positions of runs, bytes of tensors. "
+        "Quantiles are off by at most 1/64 of themselves, those of timestamps, which are "
+        "counted by days (UTC), by less than a day; the least and the greatest are exact. "
+        "Values are counted one by one where a column has at most 1,024 of at most 64 bytes "
+        "(128 in a block); of other texts the most frequent words are told, in a block with "
+        "much text estimated from a sample of it (4 to 8 KiB, or a 64th where that is more): "
+        "letters in lower case, digits as 0. With --column all that is known of one.\n\n"
         "Commits leave these numbers in the store for each block; where they are missing (in a "
         "clone, or for versions that gc forgot) the block is read once and they are kept. "
         "dsver diff --stats compares two versions.",
