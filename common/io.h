@@ -94,8 +94,8 @@ int ds_out_put(ds_out *o, const void *data, size_t len, ds_err *err);
 int ds_out_flush(ds_out *o, ds_err *err);
 void ds_out_fini(ds_out *o); /* drops what was not flushed; does not close fd */
 
-/* Buffered input. ds_in_get lends exactly n bytes (n <= 2 MiB) or, at the end of input, fewer
- * (*got < n). The pointer holds until the next call. ds_in_unread-free by design: peek, then skip.
+/* Buffered input: peek, then skip what was used. ds_in_peek lends exactly n bytes (n <= 2 MiB) or,
+ * at the end of input, fewer (*got < n); they hold until the next call. ds_in_take copies instead.
  */
 typedef struct ds_in {
     int fd;

@@ -1,7 +1,7 @@
 /* json.h - writing JSON text exactly, and small helpers over jansson for configuration and
  * manifests.
  *
- * Bulk JSON lines are scanned by converters/jscan; this is for documents of bounded size.
+ * Bulk JSON lines are scanned by converters/text/jscan; this is for documents of bounded size.
  */
 #ifndef DS_JSON_H
 #define DS_JSON_H

@@ -1,7 +1,7 @@
 /* kernels.h - the arithmetic of training behind one narrow interface: a backend is a table of
  * functions.
  *
- * Memory: buffers belong to a backend (ds_k->alloc/free) and are plain pointers that only it may
+ * Memory: buffers belong to a backend (its alloc and free) and are plain pointers that only it may
  * follow; the CPU backend's are ordinary memory. All matrices are row-major and dense. T counts
  * tokens (rows) of a packed micro-batch. Numbers are stored as f32, bf16 or f16 (IEEE 754
  * binary16), rounded to nearest even; all arithmetic is f32, reductions run in an order that

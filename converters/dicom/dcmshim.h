@@ -1,8 +1,8 @@
 /* dcmshim.h - DCMTK and OpenJPEG behind a C interface: a file becomes a tree, and its frames stored
  * values.
  *
- * The only C++ of the project stands behind this header; no exception crosses it. Called in worker
- * processes only (dcmwork.h): hostile files may crash it. One thread.
+ * The C++ of these libraries stays behind this header; no exception crosses it. Called in
+ * worker processes only (workpool.h of dsprep): hostile files may crash it. One thread.
  */
 #ifndef DS_DCMSHIM_H
 #define DS_DCMSHIM_H

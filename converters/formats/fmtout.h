@@ -3,7 +3,7 @@
  *
  * A folder is written under another name beside, and renamed at the end: it must not be there, or
  * be empty. ds_fmtout is for formats whose file is a row of records; ds_fmtdir for those that name
- * their files themselves. Zeroed objects are valid for _abort. One thread, but ds_fmtdir_file.
+ * their files themselves. Zeroed objects are valid for _abort. One thread, but for ds_fmtdir_write.
  */
 #ifndef DS_FMTOUT_H
 #define DS_FMTOUT_H
