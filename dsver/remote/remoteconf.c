@@ -21,7 +21,9 @@ static int check_name(const char *name, ds_err *err)
     size_t n = strlen(name);
     if (n == 0 || n > 64 || *name == '-' || strspn(name, allowed) != n)
         return ds_fail(err, DS_USAGE,
-                       "'%s' cannot be the name of a remote: letters, digits, '_' and '-'", name);
+                       "'%s' cannot be the name of a remote: 1 to 64 letters, digits, '_' and '-', "
+                       "not '-' first",
+                       name);
     return 0;
 }
 

@@ -455,6 +455,8 @@ nothing_sent() {
     cp $at/main "$at/one-more"
     dsver push -q nas
     [ -e .dsver/catalog.git/refs/remotes/nas/docs/one-more ]
+    exits 2 dsver remote add "$(printf 'n%.0s' $(seq 65))" "$PWD/nas"
+    has "cannot be the name of a remote: 1 to 64 letters"
     exits 0 dsver fetch nas
     exits 0 dsver fsck
     has "0 problems"
