@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <limits.h>
 #include <spawn.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "io.h"
+#include "json.h"
 
 extern char **environ;
 
@@ -24,7 +26,8 @@ static void program(char path[PATH_MAX])
         memcpy(path, "dsver", sizeof "dsver");
 }
 
-int ds_ask_start(int *pid, int *fd, const char *const *words, size_t n, ds_err *err)
+/* silent: what it says is in what it writes, too. */
+static int start(int *pid, int *fd, const char *const *words, size_t n, bool silent, ds_err *err)
 {
     char path[PATH_MAX], *argv[DS_ASK_WORDS + 2] = {path};
     int ends[2] = {-1, -1};
@@ -38,6 +41,8 @@ int ds_ask_start(int *pid, int *fd, const char *const *words, size_t n, ds_err *
     if (e == 0) {
         e = posix_spawn_file_actions_adddup2(&acts, ends[1], STDOUT_FILENO);
         e = e ? e : posix_spawn_file_actions_addopen(&acts, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+        if (silent && e == 0)
+            e = posix_spawn_file_actions_addopen(&acts, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
         e = e ? e : posix_spawnp(pid, path, &acts, NULL, argv, environ);
         posix_spawn_file_actions_destroy(&acts);
     }
@@ -48,6 +53,11 @@ int ds_ask_start(int *pid, int *fd, const char *const *words, size_t n, ds_err *
     close(ends[0]);
     *pid = 0;
     return ds_fail_errno(err, e, "dsver, to look for a version, cannot be started");
+}
+
+int ds_ask_start(int *pid, int *fd, const char *const *words, size_t n, ds_err *err)
+{
+    return start(pid, fd, words, n, false, err);
 }
 
 int ds_ask_end(int *pid, bool whole, const char *what, ds_err *err)
@@ -63,11 +73,26 @@ int ds_ask_end(int *pid, bool whole, const char *what, ds_err *err)
     return 0;
 }
 
+/* Why it failed, by the last line of what it wrote: {"type":"exit","error":...}. */
+static int say_why(const ds_buf *said, const char *what, ds_err *err)
+{
+    const uint8_t *end = said->len ? memrchr(said->data, '\n', said->len - 1) : NULL;
+    const uint8_t *line = end ? end + 1 : said->data;
+    json_t *j = NULL;
+    if (said->len)
+        (void)ds_json_parse(&j, line, (size_t)(said->data + said->len - line), what, NULL);
+    const char *why = json_string_value(json_object_get(j, "error"));
+    const int rc = why ? ds_fail(err, DS_FAIL, "%s", why)
+                       : ds_fail(err, DS_FAIL, "%s: dsver could not read it", what);
+    json_decref(j);
+    return rc;
+}
+
 int ds_ask_text(ds_buf *out, const char *const *words, size_t n, const char *what, ds_err *err)
 {
     uint8_t part[4096];
     size_t got = sizeof part;
-    int fd = -1, pid = 0, rc = ds_ask_start(&pid, &fd, words, n, err);
+    int fd = -1, pid = 0, rc = start(&pid, &fd, words, n, true, err);
     if (rc)
         return rc;
     while (rc == 0 && got == sizeof part) {
@@ -76,6 +101,8 @@ int ds_ask_text(ds_buf *out, const char *const *words, size_t n, const char *wha
             rc = ds_fail_nomem(err);
     }
     close(fd);
-    const int ended = ds_ask_end(&pid, rc == 0, what, err);
-    return rc ? rc : ended;
+    ds_err why = {0};
+    if (ds_ask_end(&pid, rc == 0, what, &why) && rc == 0)
+        rc = say_why(out, what, err);
+    return rc;
 }

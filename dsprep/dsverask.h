@@ -20,7 +20,8 @@ int ds_ask_start(int *pid, int *fd, const char *const *words, size_t n, ds_err *
 /* Waits; `whole`: its output was read to its end, so it must have ended well. `what` was asked for.
  */
 int ds_ask_end(int *pid, bool whole, const char *what, ds_err *err);
-/* All that it writes, to out. */
+/* All that it writes, to out. WORDs hold --json: what it says otherwise is dropped, and the error
+ * that it ends with is this one's. */
 int ds_ask_text(ds_buf *out, const char *const *words, size_t n, const char *what, ds_err *err);
 
 #endif

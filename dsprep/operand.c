@@ -25,7 +25,8 @@ static int look_up(ds_operand *o, ds_err *err)
     if (rc)
         rc = ds_is_io(rc)
                  ? ds_fail(err, rc, "%s: no such file, and %s", o->text, why.msg)
-                 : ds_fail(err, DS_FAIL, "no such file, and dsver finds no version of that name");
+                 : ds_fail(err, DS_FAIL,
+                           "no such file, and dsver finds no version of that name: %s", why.msg);
     if (rc == 0)
         rc = ds_json_parse(&j, text.data, text.len, "dsver show", err);
     const char *commit = json_string_value(json_object_get(j, "commit")),

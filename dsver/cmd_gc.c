@@ -223,8 +223,9 @@ static int run(int argc, char **argv)
         OPT_FLAG('n', "dry-run", c.o.dry_run, "only tell what would be removed"),
         VERB_WAIT(c.o.wait),
         OPT_TIME(0, "grace", c.o.grace, "TIME",
-                 "how long versions live that a reset or a deleted branch left behind, such as 12h "
-                 "or 30d; of a remote: how long condemned packs stay (default: 14d)"),
+                 "how long versions live that a reset or a deleted branch left behind, such as "
+                 "12h or 30d (a number alone is seconds); of a remote: how long condemned "
+                 "packs stay (default: 14d)"),
         OPT_STR(0, "remote", remote, "REMOTE", "collect at this remote, not here"),
         VERB_REASON(c.reason),
         VERB_STORE(c.store),

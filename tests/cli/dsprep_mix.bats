@@ -146,4 +146,7 @@ END
     has 'dsprep mix'
     exits 1 dsprep mix web nowhere
     has 'nowhere: no such file, and dsver finds no version'
+    # why not is a part of that, and no line of another program beside it
+    exits 1 dsprep mix --json nowhere
+    jq -es 'length == 1 and .[0].code == 1 and (.[0].error | test("finds no version of that name: no (store|dataset)"))' <<<"$output"
 }
