@@ -68,10 +68,8 @@ static int take_line(ds_pool *pool, ds_buf *text, const char *name, ds_err *err)
 {
     file_job *f = ds_pool_next(pool);
     char hex[65];
-    int rc = f->rc;
+    int rc = f->rc ? ds_fail(err, f->rc, "%s", f->err.msg) : 0;
 
-    if (rc)
-        *err = f->err;
     ds_sha_hex(hex, &f->sum);
     if (!rc && ds_buf_printf(text, "%s %" PRIu64 " %s\n", hex, f->size, name))
         rc = ds_fail_nomem(err);
@@ -198,10 +196,8 @@ int ds_model_sum_end(ds_model_job *job, ds_sha *out, ds_err *err)
     if (!out)
         __atomic_store_n(&job->stop, 1, __ATOMIC_RELAXED);
     ds_beside_end(&job->beside, out != NULL);
-    const int rc = out ? job->rc : 0;
-    if (rc)
-        *err = job->err;
-    else if (out)
+    const int rc = out && job->rc ? ds_fail(err, job->rc, "%s", job->err.msg) : 0;
+    if (out && !rc)
         *out = job->sum;
     free(job);
     return rc;

@@ -1,4 +1,5 @@
 /* The ledger: rows come back, the chain binds them, any change is named; a folder's digest. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <cmocka.h>
 
 #include "filesum.h"
+#include "io.h"
 #include "ledger.h"
 
 static char dir[] = "/tmp/ds-ledger-XXXXXX";
@@ -110,6 +112,29 @@ static void every_member_is_bound(void **state)
     }
 }
 
+static int no_open(const char *name, int flags, mode_t mode)
+{
+    (void)name, (void)flags, (void)mode;
+    errno = EIO;
+    return -1;
+}
+
+/* A failure is told of like any other, and to nobody who does not ask. */
+static void unreadable_folder(void **state)
+{
+    ds_io_ops broken = ds_io_system;
+    ds_sha sum;
+    ds_err err = {0};
+
+    (void)state;
+    broken.open = no_open;
+    ds_io_active = &broken;
+    assert_int_equal(ds_filesum_dir(&sum, dir, NULL, NULL), DS_IO);
+    assert_int_equal(ds_filesum_dir(&sum, dir, NULL, &err), DS_IO);
+    ds_io_active = &ds_io_system;
+    assert_non_null(strstr(err.msg, path));
+}
+
 static void folder_digest(void **state)
 {
     char file[96];
@@ -149,10 +174,9 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_come_back),
-        cmocka_unit_test(another_start_does_not_fit),
-        cmocka_unit_test(every_member_is_bound),
-        cmocka_unit_test(folder_digest),
+        cmocka_unit_test(rows_come_back),        cmocka_unit_test(another_start_does_not_fit),
+        cmocka_unit_test(every_member_is_bound), cmocka_unit_test(folder_digest),
+        cmocka_unit_test(unreadable_folder),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
