@@ -76,6 +76,7 @@ enum { PACKS_TOLD = 500 }; /* each time that a store comes to so many more, gc i
 
 static void say_json(const commit *c, const ds_published *p)
 {
+    const char *const gone = (const char *)p->gone.data;
     const ds_meta *m = &p->pass.meta;
     char root[65];
     ds_sha_hex(root, &m->root);
@@ -87,6 +88,12 @@ static void say_json(const commit *c, const ds_published *p)
            ",\"sources\":%" PRIu64 ",\"blocks_erased\":%" PRIu64,
            p->unchanged ? "true" : "false", root, m->records, m->blocks, m->sources,
            p->pass.erased);
+    printf(",\"columns_gone\":[");
+    for (size_t at = 0; at < p->gone.len; at += strlen(gone + at) + 1) {
+        fputs(at ? "," : "", stdout);
+        verb_json(stdout, gone + at);
+    }
+    printf("]");
     uint64_t stored = p->objs.bytes_stored + p->catalog_bytes;
     printf(",\"pieces_new\":%" PRIu64 ",\"pieces_shared\":%" PRIu64 ",\"deltas\":%" PRIu64
            ",\"bytes_read\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"bytes_new\":%" PRIu64
@@ -121,6 +128,9 @@ static void say(const commit *c, const ds_published *p)
     if (!m->records)
         ds_warn("commit: the stream holds no record, and so this version of '%s' has none",
                 c->dataset);
+    for (size_t at = 0; at < p->gone.len; at += strlen((const char *)p->gone.data + at) + 1)
+        ds_warn("commit: the version before had a column '%s', and this one has not",
+                (const char *)p->gone.data + at);
     if (p->pass.erased)
         printf("records of %" PRIu64 " block%s were erased before (dsver forget): they stay so\n",
                p->pass.erased, ds_s(p->pass.erased));

@@ -20,6 +20,7 @@ enum { MOVES_MAX = 1000 }; /* only commands from outside can win more than once 
 void ds_published_fini(ds_published *p)
 {
     ds_pass_fini(&p->pass);
+    ds_buf_fini(&p->gone);
     *p = (ds_published){0};
 }
 
@@ -107,6 +108,25 @@ static int move(ds_published *out, ds_store *s, ds_gitpack *pack, const branch *
     return rc ? rc : ds_ref_move(s->cat, b->ref, b->exists ? &b->id : NULL, &out->id, err);
 }
 
+/* What is there to be told of the columns; the version stands, whatever comes of that. A merge is
+ * asked about its columns itself. */
+static void find_gone(ds_published *out, ds_store *s, const git_oid *before)
+{
+    ds_version v = {0};
+    ds_schema was, is;
+    ds_schema_init(&was);
+    ds_schema_init(&is);
+    int rc = ds_version_get(&v, s->cat, before, NULL);
+    rc = rc ? rc : ds_version_schema(&was, s->cat, &v.tree, NULL);
+    rc = rc ? rc : ds_version_schema(&is, s->cat, &out->pass.tree, NULL);
+    for (size_t i = 0; !rc && i < was.n; i++)
+        if (ds_schema_find(&is, was.cols[i].name) < 0)
+            rc = ds_buf_put(&out->gone, was.cols[i].name, strlen(was.cols[i].name) + 1);
+    ds_schema_fini(&was);
+    ds_schema_fini(&is);
+    ds_version_fini(&v);
+}
+
 /* ---- statistics, into their cache ---- */
 
 /* Beside the packs' way to the disk and into the index. */
@@ -172,6 +192,8 @@ static int publish(ds_published *out, ds_store *s, ds_objtx **tx, ds_gitpack *pa
             break;
         }
         rc = move(out, s, pack, &b, p, o, err);
+        if (rc > 0 && b.exists && !o->merged)
+            find_gone(out, s, &b.id);
         if (rc > 0)
             break;
         if (!rc && tries == MOVES_MAX)

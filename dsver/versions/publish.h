@@ -30,6 +30,7 @@ typedef struct ds_published {
     ds_objstats objs;
     uint64_t catalog_bytes;
     ds_pass pass;
+    ds_buf gone; /* columns of the version before that this one has not: names, each with a NUL */
 } ds_published;
 
 /* Refuses, before a stream is read, what no stream mends: a branch that is not at o->head

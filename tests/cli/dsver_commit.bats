@@ -273,3 +273,16 @@ second line" --author "Ann B <a@b.c>" --date 2020-05-06T07:08:09Z d v1.dsr
     exits 0 dsver commit --parent docs@main docs v2.dsr --json
     has '"unchanged":false'
 }
+
+@test "commit: a column that the new version lacks is told of" {
+    versions 50
+    dsprep map -q --set 'n=len(text)' v1.dsr | dsver commit docs >/dev/null
+    exits 0 dsver commit docs v2.dsr
+    has "the version before had a column 'n', and this one has not"
+    dsprep map -q --set 'n=len(text)' v1.dsr >n.dsr
+    exits 0 bash -c "dsver commit docs n.dsr 2>&1 | grep -c 'had a column' | grep -qx 0"
+    exits 0 dsver commit --json docs v2.dsr
+    has '"columns_gone":["n"]'
+    exits 0 dsver commit --json -b other docs v2.dsr
+    has '"columns_gone":[]'
+}
