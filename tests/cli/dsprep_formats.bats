@@ -332,6 +332,18 @@ P
     head -c -9 "$of/file.arrow" >cut.arrow
     exits 1 dsprep import -q cut.arrow
     has 'it does not end with ARROW1'
+    # A batch that the footer lists in the place of another.
+    python3 - "$of/file.arrow" twice.arrow <<'PY'
+import struct, sys
+b = bytearray(open(sys.argv[1], "rb").read())
+foot = len(b) - 10 - struct.unpack_from("<I", b, len(b) - 10)[0]
+block = lambda p: struct.unpack_from("<qi4xq", b, p)
+p = next(p for p in range(foot, len(b) - 58, 4) if 0 < sum(block(p)) == block(p + 24)[0] and block(p)[2] > 0)
+b[p + 24:p + 48] = b[p:p + 24]
+open(sys.argv[2], "wb").write(b)
+PY
+    exits 1 bash -c 'dsprep import -q twice.arrow >twice.dsr'
+    has 'batches of the footer lie in one another'
     # A packed buffer that is damaged costs its batch.
     at=$(grep -abo $'\x28\xb5\x2f\xfd' "$of/zstd.arrow" | head -n 1 | cut -d: -f1)
     cp "$of/zstd.arrow" bad.arrow && printf '\377\377' | dd of=bad.arrow bs=1 seek=$((at + 4)) conv=notrunc status=none

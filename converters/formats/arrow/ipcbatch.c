@@ -10,7 +10,6 @@
 #define GIVEN_FREE                                                                                 \
     ((uint64_t)64 << 20) /* columns that are all alike pack to next to nothing                     \
                           */
-#define IN_MEMORY ((size_t)16 << 20)
 enum { STEP = 256 << 10, ROWS_FREE = 65536 };
 enum { LENGTH, NODES, BUFFERS, COMPRESSION, VARIADIC }; /* of RecordBatch */
 
@@ -249,7 +248,7 @@ static int begin(loader *l, size_t at)
     const int64_t rows = ds_flat_int(l->f, at, LENGTH, 8, 0);
     const size_t packed = ds_flat_table(l->f, at, COMPRESSION);
 
-    b->spool.limit = IN_MEMORY;
+    b->spool.limit = b->in_memory;
     ds_spool_reset(&b->spool);
     b->nviews = 0;
     free(b->arrays);

@@ -33,6 +33,7 @@ typedef struct ds_ipcbatch {
     ds_spool spool;
     uint64_t rows;
     uint64_t max_ratio; /* of packed buffers; 0: any */
+    size_t in_memory;   /* bytes that are not in a file */
 } ds_ipcbatch;
 
 /* Where a batch comes from. */

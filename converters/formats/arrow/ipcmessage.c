@@ -1,6 +1,7 @@
 /* ipcmessage.c - see ipcmessage.h. */
 #include "ipcmessage.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "io.h"
@@ -34,6 +35,37 @@ static int bad_footer(const ds_ipcmessages *m, const char *why, ds_err *err)
                    (unsigned long long)(m->size - MAGIC - 4), why);
 }
 
+static int by_offset(const void *a, const void *b)
+{
+    const uint64_t x = ds_get_u64(a), y = ds_get_u64(b);
+    return (x > y) - (x < y);
+}
+
+/* i64 offset, i32 length of the metadata, 4 unused, i64 length of the body. A message that is
+ * listed twice, or lies in another, would be read as often. */
+static int check_blocks(const ds_ipcmessages *m, ds_err *err)
+{
+    const size_t n = m->blocks.len / BLOCK;
+    uint8_t *v = malloc(m->blocks.len + 1);
+    uint64_t free_from = 0;
+    bool good = true;
+
+    if (!v)
+        return ds_fail_nomem(err);
+    if (n)
+        memcpy(v, m->blocks.data, m->blocks.len);
+    qsort(v, n, BLOCK, by_offset);
+    for (size_t i = 0; i < n && good; i++) {
+        const uint64_t at = ds_get_u64(v + i * BLOCK), head = ds_get_u32(v + i * BLOCK + 8),
+                       body = ds_get_u64(v + i * BLOCK + 16);
+        good =
+            at >= free_from && at <= m->size && head <= m->size - at && body <= m->size - at - head;
+        free_from = at + head + body;
+    }
+    free(v);
+    return good ? 0 : bad_footer(m, "batches of the footer lie in one another", err);
+}
+
 /* The schema stays in `metadata`; blocks are kept. */
 static int read_footer(ds_ipcmessages *m, ds_err *err)
 {
@@ -62,7 +94,8 @@ static int read_footer(ds_ipcmessages *m, ds_err *err)
     if (f.bad)
         return bad_footer(m, "the footer is damaged", err);
     TRY(take_blocks(m, &f, d, err));
-    return take_blocks(m, &f, b, err);
+    TRY(take_blocks(m, &f, b, err));
+    return check_blocks(m, err);
 }
 
 int ds_ipcmessages_init(ds_ipcmessages *m, int fd, const char *name, uint64_t size, ds_err *err)
@@ -160,6 +193,8 @@ static int parse(ds_ipcmessages *m, ds_ipcmessage *out, uint64_t len, const char
                               : DAMAGED);
     if (out->body_len > m->size - out->body)
         return fails(why, CUT);
+    if (m->file && out->body_len != ds_get_u64(m->blocks.data + (m->next - 2) * BLOCK + 16))
+        return fails(why, "a batch is not as long as the footer says");
     out->kind = (enum ds_ipckind)kind;
     m->at = out->body + out->body_len;
     return 0;

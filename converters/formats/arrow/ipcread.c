@@ -10,7 +10,13 @@
 #include "ipcrow.h"
 #include "try.h"
 
-enum { DELTA = 2 }; /* field of DictionaryBatch */
+#define BATCH_IN_MEMORY ((size_t)16 << 20)
+#define DICTIONARIES_IN_MEMORY ((uint64_t)64 << 20)
+enum {
+    DELTA = 2,             /* field of DictionaryBatch */
+    ARRAYS_MOST = 1 << 22, /* of all dictionaries that are held */
+    LITTLE = 64 << 10
+};
 
 typedef struct reader {
     ds_fmtread o;
@@ -53,6 +59,7 @@ int ds_ipcread_open(void **out, const ds_fmtread *o, ds_err *err)
     r->o = *o;
     r->fd = -1;
     r->batch.max_ratio = o->max_ratio;
+    r->batch.in_memory = BATCH_IN_MEMORY;
     r->row.max_record = o->max_record;
     TRY(ds_fmtfile_open(&r->fd, &r->size, &r->sha, o, err));
     TRY(ds_ipcmessages_init(&r->messages, r->fd, o->name, r->size, err));
@@ -93,6 +100,19 @@ static ds_ipcdictionary *dictionary_of(reader *r, int64_t id, size_t node)
     return found;
 }
 
+/* Room for another part of a dictionary: its bytes in memory, 0 when there are too many parts. */
+static size_t room(const reader *r)
+{
+    uint64_t held = 0, parts = 0;
+
+    for (size_t i = 0; i < r->dictionaries.n; i++)
+        for (size_t k = 0; k < r->dictionaries.v[i].n; k++, parts++)
+            held += ds_spool_len(&r->dictionaries.v[i].parts[k].spool);
+    if (parts * r->schema.n > ARRAYS_MOST)
+        return 0;
+    return held < DICTIONARIES_IN_MEMORY ? BATCH_IN_MEMORY : LITTLE;
+}
+
 static int take_dictionary(reader *r, ds_ipcmessage *m, const char **why, ds_err *err)
 {
     const int64_t id = ds_flat_int(&m->flat, m->header, 0, 8, 0);
@@ -109,10 +129,13 @@ static int take_dictionary(reader *r, ds_ipcmessage *m, const char **why, ds_err
         return 0;
     while (!delta && d->n)
         ds_ipcbatch_fini(&d->parts[--d->n]);
+    const size_t in_memory = room(r);
+    if (!in_memory)
+        return ds_fail(err, DS_FAIL, "%s: its dictionaries are in too many parts", r->o.name);
     if (ds_grow(&d->parts, &d->cap, d->n, sizeof *d->parts))
         return ds_fail_nomem(err);
     ds_ipcbatch *b = &d->parts[d->n++];
-    *b = (ds_ipcbatch){.max_ratio = r->o.max_ratio};
+    *b = (ds_ipcbatch){.max_ratio = r->o.max_ratio, .in_memory = in_memory};
     const int rc = ds_ipcbatch_read(b, &r->schema, &wish, &m->flat, data, &from, why, err);
     if (rc)
         ds_ipcbatch_fini(&d->parts[--d->n]);
