@@ -17,20 +17,6 @@ struct ds_partset {
     size_t nagain;
 };
 
-static void set_u32(uint8_t *p, uint32_t v)
-{
-    for (unsigned k = 0; k < 4; k++)
-        p[k] = (uint8_t)(v >> (24 - 8 * k));
-}
-
-static uint64_t get_pair(const uint8_t *p)
-{
-    uint64_t v = 0;
-    for (unsigned k = 0; k < 8; k++)
-        v = v << 8 | p[k];
-    return v;
-}
-
 int ds_partset_new(ds_partset **out, size_t memory, ds_err *err)
 {
     ds_partset *s = *out = calloc(1, sizeof *s);
@@ -69,8 +55,8 @@ int ds_partset_part(ds_partset *s, const uint8_t hash[DS_PART_HASH], ds_err *err
 {
     uint8_t e[ENTRY];
     memcpy(e, hash, DS_PART_HASH);
-    set_u32(e + DS_PART_HASH, (uint32_t)(s->records - 1));
-    set_u32(e + DS_PART_HASH + 4, (uint32_t)s->part++); /* a text has less than 4 Gi */
+    ds_set_big32(e + DS_PART_HASH, (uint32_t)(s->records - 1));
+    ds_set_big32(e + DS_PART_HASH + 4, (uint32_t)s->part++); /* a text has less than 4 Gi */
     s->parts++;
     return ds_extsort_put(s->sort, e, err);
 }
@@ -95,7 +81,7 @@ static int find_copies(ds_partset *s, uint64_t before, unsigned reach, ds_err *e
     int got, rc = 0;
     while (rc == 0 && (got = ds_extsort_next(s->sort, &next, err)) != 0) {
         const uint8_t *e = next;
-        const uint64_t at = get_pair(e + DS_PART_HASH);
+        const uint64_t at = ds_get_big(e + DS_PART_HASH);
         if (got < 0)
             return got;
         if (!any || memcmp(hash, e, DS_PART_HASH) != 0) {
@@ -122,7 +108,7 @@ int ds_partset_join(ds_partset *s, uint64_t before, unsigned reach, ds_err *err)
     if (rc == 0)
         rc = ds_extsort_sort(s->copies, err);
     while (rc == 0 && (got = ds_extsort_next(s->copies, &e, err)) > 0) {
-        const uint64_t at = get_pair(e);
+        const uint64_t at = ds_get_big(e);
         rc = ds_spool_put(&s->list, &at, sizeof at, err);
     }
     rc = rc ? rc : got;

@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "hash.h"
+#include "utf8.h"
 
 enum { RUN_MIN = 5, RUN_MAX = 100000 };
 
@@ -23,15 +24,15 @@ bool ds_text_blank(const uint8_t *p, size_t len)
 
 int ds_partrules_read(ds_partrules *r, const char *text, ds_err *err)
 {
-    char *end = NULL;
-    unsigned long n = 0;
+    const bool words = strncmp(text, "words=", 6) == 0;
+    const char *end = words ? text + 6 : text;
+    uint64_t n;
     r->run = 1;
     if (strcmp(text, "line") == 0) {
         r->how = DS_PART_LINE;
     } else if (strcmp(text, "paragraph") == 0) {
         r->how = DS_PART_PARAGRAPH;
-    } else if (strncmp(text, "words=", 6) == 0 && text[6] >= '0' && text[6] <= '9' &&
-               (n = strtoul(text + 6, &end, 10)) >= RUN_MIN && n <= RUN_MAX && !*end) {
+    } else if (words && ds_digits_next(&end, &n) && n >= RUN_MIN && n <= RUN_MAX && !*end) {
         r->how = DS_PART_WORDS;
         r->run = (unsigned)n;
     } else {
@@ -64,15 +65,12 @@ static void hash_words(uint8_t out[DS_PART_HASH], const void *words, size_t len)
 static int put_part(const walk *k, size_t at, size_t end, size_t to, ds_err *err)
 {
     ds_textpart part = {.from = at, .to = to};
-    uint64_t chars = 0;
     ds_sha sha;
     while (at < end && white(k->p[at]))
         at++;
     while (end > at && white(k->p[end - 1]))
         end--;
-    for (size_t i = at; i < end && chars < k->r->chars; i++)
-        chars += (k->p[i] & 0xc0) != 0x80;
-    if (at == end || chars < k->r->chars)
+    if (at == end || (k->r->chars && ds_utf8_count(k->p + at, end - at) < k->r->chars))
         return 0;
     if (k->r->words) {
         ds_buf_reset(&k->w->words);

@@ -196,17 +196,14 @@ int ds_ipcread_schema(void *v, ds_schema *s, ds_err *err)
 static int map_columns(reader *r, const ds_schema *s, ds_err *err)
 {
     const size_t n = r->row.n;
-    const char **names = calloc(n + 1, sizeof *names);
+    const ds_fmtnamed named = {r->row.v, n, sizeof *r->row.v};
     long *to = calloc(n + 1, sizeof *to);
 
     r->values = calloc(s->n + 1, sizeof *r->values);
-    int rc = names && to && r->values ? 0 : ds_fail_nomem(err);
-    for (size_t i = 0; i < n && !rc; i++)
-        names[i] = r->row.v[i].name;
-    rc = rc ? rc : ds_fmtcolumns_map(to, names, n, s, r->o.key, r->o.name, err);
+    int rc = to && r->values ? 0 : ds_fail_nomem(err);
+    rc = rc ? rc : ds_fmtcolumns_map(to, &named, s, r->o.key, r->o.name, err);
     for (size_t i = 0; i < n && !rc; i++)
         ds_ipcrow_to(&r->row.v[i], s, to[i]);
-    free(names);
     free(to);
     return rc;
 }

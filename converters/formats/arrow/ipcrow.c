@@ -103,14 +103,12 @@ static int add_column(ds_ipcrow *r, size_t node, const ds_ipccolumn *before, ds_
 static int keep_wanted(ds_ipcrow *r, const char *only, const char *key, const char *input,
                        ds_err *err)
 {
-    const char **names = calloc(r->n + 1, sizeof *names);
+    const ds_fmtnamed named = {r->v, r->n, sizeof *r->v};
     bool *keep = calloc(r->n + 1, sizeof *keep);
     size_t n = 0;
-    int rc = names && keep ? 0 : ds_fail_nomem(err);
+    int rc = keep ? 0 : ds_fail_nomem(err);
 
-    for (size_t i = 0; !rc && i < r->n; i++)
-        names[i] = r->v[i].name;
-    rc = rc ? rc : ds_fmtcolumns_choose(keep, names, r->n, only, key, input, err);
+    rc = rc ? rc : ds_fmtcolumns_choose(keep, &named, only, key, input, err);
     for (size_t i = 0; !rc && i < r->n; i++) {
         if (!keep[i]) {
             free(r->v[i].name);
@@ -120,7 +118,6 @@ static int keep_wanted(ds_ipcrow *r, const char *only, const char *key, const ch
         r->v[n++] = r->v[i];
     }
     r->n = rc ? r->n : n;
-    free(names);
     free(keep);
     return rc;
 }
@@ -268,10 +265,7 @@ static int as_tensor(ds_ipcrow *r, ds_ipccolumn *c, const ds_ipcat *at, ds_fval 
                    .dtype = ds_dtype_named(name.p, name.len),
                    .p = x.len ? x.p : (const uint8_t *)"",
                    .len = x.len};
-    bool good = c->text.len <= sizeof v->dims;
-    for (; good && (size_t)v->ndim < c->text.len / 8; v->ndim++)
-        v->dims[v->ndim] = ds_get_u64(c->text.data + 8 * v->ndim);
-    if (good && ds_fval_is_tensor(v))
+    if (ds_pqlist_shape(v, &c->text) && ds_fval_is_tensor(v))
         return 0;
     *why = "its dtype, shape and data are not those of a tensor";
     return 1;

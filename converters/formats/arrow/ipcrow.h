@@ -12,7 +12,7 @@
 #include "pqcolumn.h"
 
 typedef struct ds_ipccolumn {
-    char *name;
+    char *name;                          /* first: ds_fmtnamed */
     size_t path[DS_PQ_DEPTH + 2], npath; /* the column's node, and the structs it is a field of */
     size_t node, item;                   /* item: of a list */
     enum ds_pqform form;

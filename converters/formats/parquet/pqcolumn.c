@@ -122,17 +122,14 @@ static void drop_column(ds_pqcolumns *c, size_t i)
 /* Leaves those that are wanted, each of which must be there. */
 static int choose(ds_pqcolumns *c, const char *name, const char *only, const char *key, ds_err *err)
 {
-    const char **names = calloc(c->n + 1, sizeof *names);
+    const ds_fmtnamed named = {c->v, c->n, sizeof *c->v};
     bool *keep = calloc(c->n + 1, sizeof *keep);
-    int rc = names && keep ? 0 : ds_fail_nomem(err);
+    int rc = keep ? 0 : ds_fail_nomem(err);
 
-    for (size_t i = 0; !rc && i < c->n; i++)
-        names[i] = c->v[i].name;
-    rc = rc ? rc : ds_fmtcolumns_choose(keep, names, c->n, only, key, name, err);
+    rc = rc ? rc : ds_fmtcolumns_choose(keep, &named, only, key, name, err);
     for (size_t i = c->n; !rc && i-- > 0;)
         if (!keep[i])
             drop_column(c, i);
-    free(names);
     free(keep);
     return rc;
 }

@@ -18,7 +18,7 @@
 enum ds_pqform { DS_PQ_AS_VALUE, DS_PQ_AS_LIST, DS_PQ_AS_TENSOR, DS_PQ_AS_JSON };
 
 typedef struct ds_pqcolumn {
-    char *name;
+    char *name;            /* first: ds_fmtnamed */
     const ds_pqnode *node; /* the file's */
     enum ds_pqform form;
     const ds_pqnode *repeated, *item; /* of a list */

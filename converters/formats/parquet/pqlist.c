@@ -73,3 +73,12 @@ ds_fval ds_pqlist_value(ds_buf *text, ds_buf *items, int dtype)
         ds_pq_settle(&v[i], text);
     return (ds_fval){.kind = DS_FV_LIST, .items = v, .n = n};
 }
+
+bool ds_pqlist_shape(ds_fval *v, const ds_buf *text)
+{
+    if (text->len > sizeof v->dims)
+        return false;
+    for (v->ndim = 0; (size_t)v->ndim < text->len / 8; v->ndim++)
+        v->dims[v->ndim] = ds_get_u64(text->data + 8 * v->ndim);
+    return true;
+}

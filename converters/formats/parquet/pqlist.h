@@ -15,5 +15,7 @@ int ds_pqlist_add(ds_buf *text, ds_buf *items, const ds_pqnode *item, int dtype,
                   const ds_pqvalue *x, size_t most, const char **why);
 /* What came, as a value that points into both. */
 ds_fval ds_pqlist_value(ds_buf *text, ds_buf *items, int dtype);
+/* Numbers of 64 bits as the shape of an array; false when there are more than it can have. */
+bool ds_pqlist_shape(ds_fval *v, const ds_buf *text);
 
 #endif

@@ -306,16 +306,6 @@ static int as_list(ds_pqrow *r, ds_pqcolumn *c, ds_fval *v, const char **why, ds
 
 /* ---- tensors ---- */
 
-/* False when there are more dimensions than a tensor has. */
-static bool take_shape(ds_fval *v, const ds_buf *dims)
-{
-    if (dims->len > sizeof v->dims)
-        return false;
-    for (v->ndim = 0; (size_t)v->ndim < dims->len / 8; v->ndim++)
-        v->dims[v->ndim] = ds_get_u64(dims->data + 8 * v->ndim);
-    return true;
-}
-
 static int as_tensor(ds_pqrow *r, ds_pqcolumn *c, ds_fval *v, const char **why, ds_err *err)
 {
     const ds_pqfile *f = r->file;
@@ -338,7 +328,7 @@ static int as_tensor(ds_pqrow *r, ds_pqcolumn *c, ds_fval *v, const char **why, 
         v->p = bytes.len ? bytes.p : (const uint8_t *)"";
         v->len = bytes.len;
     }
-    const bool good = there && !shaped && take_shape(v, &c->text) && ds_fval_is_tensor(v);
+    const bool good = there && !shaped && ds_pqlist_shape(v, &c->text) && ds_fval_is_tensor(v);
     return good ? 0 : unfit(r, c, 1, "its dtype, shape and data are not those of a tensor", err);
 }
 
