@@ -89,13 +89,6 @@ static int open_catalog(mend *m, ds_err *err)
     return rc;
 }
 
-static int reopen(mend *m, ds_err *err)
-{
-    ds_catalog_close(m->cat);
-    m->cat = NULL;
-    return ds_catalog_open(&m->cat, m->store, err);
-}
-
 /* ---- packs ---- */
 
 /* Whether a file of a pack is there and what it was when it was written. */
@@ -284,12 +277,12 @@ static int rescue(mend *m, ds_err *err)
         free(path);
     }
     ds_strlist_fini(&names);
-    rc = rc ? rc : reopen(m, err);
+    rc = rc ? rc : ds_catalog_reopen(m->cat, err);
     rc = rc || !any ? rc : gather_loose(m, err);
     if (!rc && any)
         ds_remove_tree(aside);
     free(aside);
-    return rc ? rc : reopen(m, err);
+    return rc ? rc : ds_catalog_reopen(m->cat, err);
 }
 
 static int mend_packs(mend *m, ds_err *err)
@@ -348,7 +341,7 @@ static int mend_objects(mend *m, ds_err *err)
 
 static int put_refs(mend *m, ds_err *err)
 {
-    int rc = reopen(m, err);
+    int rc = ds_catalog_reopen(m->cat, err);
     rc = rc ? rc : ds_oplog_act(ds_catalog_oplog(m->cat), "repair", NULL, m->reason, err);
     for (size_t at = 0; !rc && at < m->refs.len; at += sizeof(ds_mendref)) {
         ds_mendref *r = (ds_mendref *)(void *)(m->refs.data + at);
