@@ -45,7 +45,10 @@ const ds_command ds_ver_commit = {
         "larger than its records.\n\n"
         "With --append the stream's records follow those of the newest version, and only what "
         "is new is read and stored: the root is that of one stream of all of them, and counts "
-        "of held and failed records are added up.\n\n"
+        "of held and failed records are added up. When somebody else has moved the branch "
+        "meanwhile, it exits with 11 and nothing has changed; with --retry the records follow "
+        "what is there by then, so several may append to one dataset at once, and all land. "
+        "For that a pipe is read to its end first, into a temporary file of the store.\n\n"
         "A producer that does not end (dsprep logs --follow) writes one whole stream after "
         "another. --every gathers them and makes a version once that much time has passed "
         "since the first record gathered; --every-records and --every-bytes make one when the "
@@ -62,7 +65,7 @@ const ds_command ds_ver_commit = {
 };
 
 typedef struct commit {
-    bool json, quiet, strict, append, gapless;
+    bool json, quiet, strict, append, gapless, retry;
     int64_t every, records, bytes;
     verb_signing sign;
     const char *store, *message, *branch, *author, *date, *parent;
@@ -193,6 +196,7 @@ static int publish(commit *c, ds_store *s, const char *file, const ds_publish_op
 {
     const ds_gather_opts g = {.append = c->append,
                               .gapless = c->gapless,
+                              .retry = c->retry,
                               .seconds = c->every,
                               .records = (uint64_t)c->records,
                               .bytes = (uint64_t)c->bytes};
@@ -242,6 +246,10 @@ static int check_options(const commit *c, ds_err *err)
 {
     if (c->gapless && !c->append)
         return ds_fail(err, DS_USAGE, "--gapless wants --append");
+    if (c->retry && (!c->append || c->every || c->records || c->bytes))
+        return ds_fail(err, DS_USAGE,
+                       "--retry is of --append, for an input that ends: it does not go with "
+                       "--every, --every-records or --every-bytes");
     if (c->parent && (c->append || c->every || c->records || c->bytes))
         return ds_fail(err, DS_USAGE,
                        "--parent is for one stream that is a whole version: it does not go with "
@@ -300,6 +308,8 @@ static int run(int argc, char **argv)
         OPT_FLAG(0, "gapless", c.gapless,
                  "of --append: refuse a stream whose sources do not go on where those of the "
                  "newest version end (dsprep logs --resume-from)"),
+        OPT_FLAG(0, "retry", c.retry,
+                 "of --append: when the branch has moved meanwhile, go on where it is then"),
         OPT_TIME(0, "every", c.every, "TIME",
                  "a version for what streams bring in so much time, such as 60s"),
         OPT_INT(0, "every-records", c.records, "N", 1, INT64_MAX,

@@ -54,6 +54,23 @@ static int get(const char *dir, const char *name, bool json, ds_err *err)
     return rc < 0 ? rc : 0;
 }
 
+/* value: NULL to remove it. */
+static int set(const char *dir, const char *name, const char *value, bool json, ds_err *err)
+{
+    const int rc = ds_config_set(dir, name, value, err);
+    if (!rc && json) {
+        printf("{\"type\":\"config\",\"did\":\"%s\",\"name\":", value ? "set" : "unset");
+        verb_json(stdout, name);
+        printf(",\"value\":");
+        if (value)
+            verb_json(stdout, value);
+        else
+            printf("null");
+        printf("}\n");
+    }
+    return rc;
+}
+
 static int run(int argc, char **argv)
 {
     bool json = false, unset = false;
@@ -76,13 +93,13 @@ static int run(int argc, char **argv)
                             (int)(is - operands[0]), operands[0], is + 1)
                   : ds_store_find(&dir, store, &err);
     if (!rc && unset)
-        ds_config_set(dir, operands[0], NULL, &err);
+        set(dir, operands[0], NULL, json, &err);
     else if (!rc && n == 0)
         ds_config_each(dir, list_one, &json, &err);
     else if (!rc && n == 1)
         get(dir, operands[0], json, &err);
     else if (!rc)
-        ds_config_set(dir, operands[0], operands[1], &err);
+        set(dir, operands[0], operands[1], json, &err);
     free(dir);
     return ds_command_end(&ds_ver_config, &err, json);
 }

@@ -38,10 +38,14 @@ typedef struct remote_args {
     const char *store, *catalog, *credentials;
 } remote_args;
 
-static void say(const remote_args *a, const ds_remoteconf *c)
+/* did: what was done to it, or NULL. */
+static void say(const remote_args *a, const ds_remoteconf *c, const char *did)
 {
     if (a->json) {
-        printf("{\"type\":\"remote\",\"name\":");
+        printf("{\"type\":\"remote\",");
+        if (did)
+            printf("\"did\":\"%s\",", did);
+        printf("\"name\":");
         verb_json(stdout, c->name);
         printf(",\"url\":");
         verb_json(stdout, c->url);
@@ -64,7 +68,7 @@ static int list(const remote_args *a, const char *dir, ds_err *err)
     for (size_t i = 0; !rc && i < l.n; i++) {
         ds_remoteconf c = {.lazy = false};
         if ((rc = ds_remoteconf_get(&c, dir, l.v[i], err)) == 0)
-            say(a, &c);
+            say(a, &c, NULL);
         ds_remoteconf_fini(&c);
     }
     ds_strlist_fini(&l);
@@ -128,14 +132,28 @@ static int add(const remote_args *a, const char *dir, const char *name, const ch
     return rc ? rc : ds_remoteconf_add(dir, name, url, a->catalog, a->credentials, err);
 }
 
+/* As it was or is, to machines alone: people know what they asked for. */
+static int change(const remote_args *a, const char *dir, char **v, bool adds, ds_err *err)
+{
+    ds_remoteconf c = {.lazy = false};
+    int rc = adds ? add(a, dir, v[1], v[2], err) : 0;
+    if (!rc && a->json)
+        rc = ds_remoteconf_get(&c, dir, v[1], err);
+    rc = rc || adds ? rc : remove_remote(dir, v[1], err);
+    if (!rc && a->json)
+        say(a, &c, adds ? "added" : "removed");
+    ds_remoteconf_fini(&c);
+    return rc;
+}
+
 static int act(const remote_args *a, const char *dir, char **v, int n, ds_err *err)
 {
     if (n == 0 || (strcmp(v[0], "list") == 0 && n == 1))
         return list(a, dir, err);
     if (strcmp(v[0], "add") == 0 && n == 3)
-        return add(a, dir, v[1], v[2], err);
+        return change(a, dir, v, true, err);
     if (strcmp(v[0], "remove") == 0 && n == 2)
-        return remove_remote(dir, v[1], err);
+        return change(a, dir, v, false, err);
     return ds_fail(err, DS_USAGE, "it is add NAME URL, remove NAME, or list");
 }
 

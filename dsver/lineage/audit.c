@@ -11,6 +11,8 @@
 #include "consumed.h"
 #include "erasedgap.h"
 #include "erasedlist.h"
+#include "io.h"
+#include "runname.h"
 #include "runs.h"
 #include "segments.h"
 #include "sig.h"
@@ -84,6 +86,19 @@ static int check_files(audit *a, ds_err *err)
         say(a, "files", DS_AUDIT_FAILED,
             "the checkpoint's files give sha256:%s, lineage.json says sha256:%s", hex, want);
     return 0;
+}
+
+/* A copy may be called anything; but what is called as a checkpoint is says which one it is. */
+static int check_name(audit *a, ds_err *err)
+{
+    char *name = NULL;
+    uint64_t step;
+    const int rc = ds_path_name(&name, a->o->dir, err);
+    if (!rc && ds_checkpoint_parse_name(name, &step) && step != a->out->lineage.step)
+        say(a, "name", DS_AUDIT_FAILED, "the folder is called %s, and lineage.json is of %s", name,
+            a->out->lineage.name);
+    free(name);
+    return rc;
 }
 
 /* What no other check holds against anything, such as what computed it, is what the catalog was
@@ -644,6 +659,7 @@ int ds_audit_run(ds_audit *out, const ds_audit_opts *o, ds_audit_fn fn, void *ct
     rc = rc ? rc : ds_run_digest(&out->run, &out->lineage.run, err);
     rc = rc ? rc : ds_runset_open(&a.set, o->store, &out->lineage.run, o->files, o->nfiles, err);
     rc = rc ? rc : check_files(&a, err);
+    rc = rc ? rc : check_name(&a, err);
     rc = rc ? rc : check_tokenizer(&a, err);
     for (size_t i = 0; !rc && i < out->lineage.run.ndatasets; i++)
         rc = check_dataset(&a, i, err);

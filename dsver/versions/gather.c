@@ -20,7 +20,10 @@ typedef struct gather {
     ds_sourceend ends;
     bool on;     /* there is a version to go on, `head` */
     bool exists; /* the branch itself leads to it */
+    bool append; /* what is there when it begins is gone on, too */
+    bool told;   /* of a version: the input's beginning is in it */
     bool joined; /* packs of the catalog, by the last version */
+    int kept;    /* a copy of what came, or -1 */
     git_oid head;
     ds_gather_fn tell;
     void *ctx;
@@ -67,6 +70,7 @@ static int open_tail(gather *g, ds_err *err)
     ds_tail_fini(&before);
     g->a.tail = g->o.pass.after = g->on ? &g->tail : NULL;
     g->o.head = g->exists ? &g->head : NULL;
+    g->o.fresh = g->append && !g->exists;
     return rc;
 }
 
@@ -76,7 +80,7 @@ static int publish(gather *g, int fd, const char *path, ds_err *err)
     int rc = ds_publish_stream(&done, g->store, fd, path, &g->o, err);
     if (!rc) {
         g->head = done.id;
-        g->on = g->exists = true;
+        g->on = g->exists = g->told = true;
         g->tell(g->ctx, &done);
         g->joined = done.joined;
     }
@@ -125,28 +129,80 @@ static int gather_one(gather *g, const char *path, ds_err *err)
     return rc;
 }
 
+/* ---- the input once more ---- */
+
+/* Of what cannot be read twice a copy: *fd is then that one. */
+static int keep_input(gather *g, int *fd, const char *path, ds_err *err)
+{
+    uint8_t buf[1 << 15];
+    size_t got = sizeof buf;
+    if (lseek(*fd, 0, SEEK_CUR) >= 0)
+        return 0;
+    int rc = open_unnamed(&g->kept, g, err);
+    while (!rc && got == sizeof buf) {
+        rc = ds_read_full(*fd, path, buf, sizeof buf, &got, err);
+        rc = rc ? rc : ds_write_full(g->kept, path, buf, got, err);
+    }
+    if (!rc && lseek(g->kept, 0, SEEK_SET) != 0)
+        rc = ds_fail_errno(err, errno, "%s: what was kept of it", path);
+    *fd = g->kept;
+    return rc;
+}
+
+/* The branch is not where the input was to go on, and nothing of the input is in a version. */
+static bool is_overtaken(gather *g)
+{
+    const git_oid was = g->head;
+    const bool was_there = g->exists;
+    return !g->told && ref_of(g, g->o.branch, NULL) > 0 &&
+           (!was_there || !git_oid_equal(&was, &g->head));
+}
+
+/* All of it, on what is there now. */
+static int gather_all(gather *g, int fd, const char *path, const ds_gather_opts *o, ds_err *err)
+{
+    const bool limits = o->seconds || o->records || o->bytes;
+    g->a = (ds_append){.seconds = o->seconds, .records = o->records, .bytes = o->bytes};
+    g->o.head = NULL;
+    g->o.fresh = false;
+    int rc = ds_publish_check(g->store, &g->o, err);
+    rc = rc ? rc : ds_append_open(&g->a, fd, path, err);
+    if (!rc && g->append)
+        rc = find_head(g, err);
+    if (!rc && o->gapless && g->on)
+        rc = read_ends(g, err);
+    while (!rc && !g->a.over) {
+        rc = open_tail(g, err);
+        if (!rc)
+            rc = limits ? gather_one(g, path, err) : pass_on(g, path, err);
+        if (!rc && g->joined) /* else what libgit2 knows of packs grows with each version */
+            rc = ds_catalog_reopen(g->store->cat, err);
+        g->joined = false;
+    }
+    ds_append_fini(&g->a);
+    ds_tail_fini(&g->tail);
+    ds_sourceend_fini(&g->ends);
+    g->tail = (ds_tail){0};
+    g->ends = (ds_sourceend){0};
+    return rc;
+}
+
 int ds_gather_run(ds_store *s, int fd, const char *path, const ds_publish_opts *o,
                   const ds_gather_opts *g, ds_gather_fn tell, void *ctx, ds_err *err)
 {
-    gather x = {.store = s, .o = *o, .tell = tell, .ctx = ctx};
-    const bool limits = g->seconds || g->records || g->bytes;
-    x.a = (ds_append){.seconds = g->seconds, .records = g->records, .bytes = g->bytes};
-    int rc = ds_publish_check(s, o, err);
-    rc = rc ? rc : ds_append_open(&x.a, fd, path, err);
-    if (!rc && g->append)
-        rc = find_head(&x, err);
-    if (!rc && g->gapless && x.on)
-        rc = read_ends(&x, err);
-    while (!rc && !x.a.over) {
-        rc = open_tail(&x, err);
-        if (!rc)
-            rc = limits ? gather_one(&x, path, err) : pass_on(&x, path, err);
-        if (!rc && x.joined) /* else what libgit2 knows of packs grows with each version */
-            rc = ds_catalog_reopen(s->cat, err);
-        x.joined = false;
+    gather x = {.store = s, .o = *o, .append = g->append, .kept = -1, .tell = tell, .ctx = ctx};
+    int rc = g->retry ? keep_input(&x, &fd, path, err) : 0;
+    const off_t start = g->retry ? lseek(fd, 0, SEEK_CUR) : 0;
+    for (bool again = !rc; again;) {
+        ds_err why = {0};
+        rc = gather_all(&x, fd, path, g, &why);
+        /* Each time somebody else has got on, so all come to an end. */
+        again = rc == DS_LOCKED && g->retry && is_overtaken(&x);
+        if (again && lseek(fd, start, SEEK_SET) != start)
+            again = false;
+        if (rc && !again)
+            ds_fail(err, rc, "%s", why.msg);
     }
-    ds_append_fini(&x.a);
-    ds_tail_fini(&x.tail);
-    ds_sourceend_fini(&x.ends);
+    (void)ds_close(&x.kept, path, NULL);
     return rc;
 }

@@ -13,8 +13,9 @@
 #include "publish.h"
 
 typedef struct ds_gather_opts {
-    bool append;     /* the first goes on the branch's head, too */
-    bool gapless;    /* and its sources where that one's end (sourceend.h) */
+    bool append;  /* the first goes on the branch's head, too */
+    bool gapless; /* and its sources where that one's end (sourceend.h) */
+    bool retry;   /* of append, without limits: a branch that moves is gone on where it is then */
     int64_t seconds; /* limits as in ds_append; all 0: one version, when the input ends */
     uint64_t records, bytes;
 } ds_gather_opts;

@@ -41,10 +41,13 @@ static int check_head(const ds_publish_opts *o, const char *ref, bool found, con
                       ds_err *err)
 {
     char is[11] = "";
-    if (!o->head || (found && git_oid_equal(id, o->head)))
+    if (o->fresh ? !found : !o->head || (found && git_oid_equal(id, o->head)))
         return 0;
     if (found)
         git_oid_tostr(is, sizeof is, id);
+    if (o->fresh)
+        return ds_fail(err, DS_LOCKED, "%s was made meanwhile, at %s: nothing was changed", ref,
+                       is);
     return ds_fail(err, DS_LOCKED, "%s %s%s, not at %.10s: nothing was changed", ref,
                    found ? "has moved: it is at " : "is not there", is, git_oid_tostr_s(o->head));
 }

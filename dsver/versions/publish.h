@@ -18,6 +18,7 @@ typedef struct ds_publish_opts {
     const char *author;  /* "Name <mail>"; NULL: environment, configuration, or dsver itself */
     int64_t time;        /* 0: now */
     const git_oid *head; /* the branch must be there, else DS_LOCKED; NULL: wherever it is */
+    bool fresh;          /* fail when the branch is there */
     enum ds_signing sign;
     const git_oid *merged; /* a second parent: a version is made even when it is as the first */
     ds_pass_opts pass;

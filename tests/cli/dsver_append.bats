@@ -138,3 +138,50 @@ origin_root() {
     exits 12 dsprep shuffle --seed 1 <in.dsr
     has "another stream follows"
 }
+
+# overtaken OPTION...: b.dsr is appended while the version of a.dsr is being signed, which is behind the last look
+# at the branch and before its move.
+overtaken() {
+    command -v ssh-keygen >/dev/null || skip "ssh-keygen (openssh-client) is not installed"
+    [ -e key ] || ssh-keygen -q -t ed25519 -N "" -C "" -f key </dev/null
+    cat >sign.sh <<'END'
+#!/bin/sh
+if [ -e once ]; then
+    rm once
+    dsver commit -q --no-sign --append d b.dsr </dev/null || exit 1
+fi
+exec ssh-keygen "$@"
+END
+    chmod +x sign.sh
+    git config --global gpg.format ssh
+    git config --global gpg.ssh.program "$PWD/sign.sh"
+    git config --global user.signingkey "$PWD/key"
+    for k in a b c; do
+        [ -e $k.dsr ] || echo "line $k" | dsprep text -q --split line - >$k.dsr
+    done
+    touch once
+    dsver commit -q --append -S "$@"
+}
+
+@test "of two who append to a new dataset at once, the later one is refused: its version has not the other's records" {
+    rc=0
+    overtaken d a.dsr 2>err || rc=$?
+    [ "$rc" -eq 11 ]
+    grep -q 'refs/heads/d/main was made meanwhile, at ' err
+    [ "$(dsver cat d | dsprep cat -c text --data | wc -l)" -eq 1 ]
+}
+
+@test "--append --retry goes on what is there by then, from files and pipes" {
+    overtaken --retry d a.dsr
+    [ ! -e once ]
+    overtaken --retry d - <c.dsr
+    # shellcheck disable=SC2002
+    cat a.dsr | overtaken --retry d
+    [ ! -e once ]
+    dsver cat d | dsprep cat --data >got
+    for k in b a b c b a; do dsprep cat --data $k.dsr; done >want
+    cmp got want
+    exits 0 dsver fsck --read-data
+    exits 2 dsver commit --retry d a.dsr
+    exits 2 dsver commit --append --retry --every 1s d a.dsr
+}

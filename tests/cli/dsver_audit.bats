@@ -46,6 +46,14 @@ failed() {
     failed files
 }
 
+@test "audit: a folder that is called as another step of the run is" {
+    mv run/step-000006 run/step-000009
+    exits 1 dsver audit run/step-000009
+    failed name
+    has "called step-000009, and lineage.json is of step-000006"
+    mv run/step-000009 run/copy-of-the-last
+    exits 0 dsver audit run/copy-of-the-last
+}
 @test "audit: a record was changed: the checkpoint names another version" {
     old=$(git -C .dsver/catalog.git rev-parse refs/heads/docs/main~1)
     new=$(git -C .dsver/catalog.git rev-parse refs/heads/docs/main)

@@ -219,7 +219,8 @@ second line" --author "Ann B <a@b.c>" --date 2020-05-06T07:08:09Z d v1.dsr
     dsver log --oneline | grep -q two
     dsver commit e v1.dsr
     exits 2 dsver log
-    dsver config dsver.dataset e
+    exits 0 dsver config --json dsver.dataset e
+    has '{"type":"config","did":"set","name":"dsver.dataset","value":"e"}'
     exits 0 dsver log
 }
 

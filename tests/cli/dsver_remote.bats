@@ -37,7 +37,10 @@ setup() {
     exits 0 in_a push --force -q
     exits 0 dsver clone far b
     same b
-    (cd a && dsver remote remove origin && dsver remote add origin ../new)
+    exits 0 in_a remote remove --json origin
+    [[ $output == '{"type":"remote","did":"removed","name":"origin","url":"'*'/far"'* ]]
+    exits 0 in_a remote add --json origin ../new
+    [[ $output == '{"type":"remote","did":"added","name":"origin","url":"'*'/new"'* ]]
     exits 0 in_a push -q
 }
 
