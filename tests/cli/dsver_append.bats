@@ -153,9 +153,9 @@ fi
 exec ssh-keygen "$@"
 END
     chmod +x sign.sh
-    git config --global gpg.format ssh
-    git config --global gpg.ssh.program "$PWD/sign.sh"
-    git config --global user.signingkey "$PWD/key"
+    dsver config gpg.format ssh
+    dsver config gpg.ssh.program "$PWD/sign.sh"
+    dsver config user.signingkey "$PWD/key"
     for k in a b c; do
         [ -e $k.dsr ] || echo "line $k" | dsprep text -q --split line - >$k.dsr
     done
