@@ -30,6 +30,9 @@ $(B)/obj/kernels/emu/%.o: kernels/cuda/%.cc $(B)/stamp/emu.flags
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(EMU_INC) $(EMU_CXXFLAGS) -MMD -MP -c -o $@ $<
 
+# Its fibers change stacks by themselves, of which a shadow stack would know nothing.
+$(B)/obj/kernels/emu/emu/emu.o: EMU_CXXFLAGS += $(if $(ARCHF),-fcf-protection=branch)
+
 $(CUDA_EMU): $(CUDA_EMU_OBJS)
 	$(call say,AR,$(@F))
 	@rm -f $@

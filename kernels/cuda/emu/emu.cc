@@ -1,20 +1,52 @@
-/* emu.cc - fibers in place of threads. They begin by makecontext and go on by setjmp and longjmp,
- * which need no system call; under AddressSanitizer, which must be told, by swapcontext. */
-#undef _FORTIFY_SOURCE /* its longjmp takes another stack for a mistake */
+/* emu.cc - fibers in place of threads. One goes on where it was by eight instructions on x86-64;
+ * elsewhere by swapcontext, which asks the system each time. AddressSanitizer is told. */
 #include "emu.h"
-
-#include <csetjmp>
 
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <sys/mman.h>
-#include <ucontext.h>
 #include <unistd.h>
 #include <vector>
 
+#if defined(__x86_64__) && !defined(EMU_SWAPCONTEXT)
+#define EMU_SWITCH 1
+#else
+#define EMU_SWITCH 0
+#include <ucontext.h>
+#endif
+
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
+#endif
+
+#if EMU_SWITCH
+/* Puts the registers that a call keeps on the stack, that stack at *from, and goes on from `to`,
+ * another that was left so. */
+extern "C" [[gnu::visibility("hidden")]] void emu_switch(void **from, void *to);
+asm(".text\n"
+    ".p2align 4\n"
+    ".hidden emu_switch\n"
+    ".globl emu_switch\n"
+    ".type emu_switch, @function\n"
+    "emu_switch:\n"
+    "    endbr64\n"
+    "    pushq %rbp\n"
+    "    pushq %rbx\n"
+    "    pushq %r12\n"
+    "    pushq %r13\n"
+    "    pushq %r14\n"
+    "    pushq %r15\n"
+    "    movq %rsp, (%rdi)\n"
+    "    movq %rsi, %rsp\n"
+    "    popq %r15\n"
+    "    popq %r14\n"
+    "    popq %r13\n"
+    "    popq %r12\n"
+    "    popq %rbx\n"
+    "    popq %rbp\n"
+    "    ret\n"
+    ".size emu_switch, . - emu_switch\n");
 #endif
 
 namespace emu {
@@ -25,26 +57,30 @@ const watcher *watching;
 
 namespace {
 constexpr size_t STACK = 128 << 10;
+/* Stacks that all began at the same place of a page would share few lines of a cache: so each
+ * begins three lines further than the one before it. */
+constexpr size_t STAGGER = 192, STAGGERS = 43;
 
 struct meeting { /* of a block or of a warp */
     unsigned here = 0, members = 0;
     uint64_t turn = 0;
 };
 
-struct place { /* where a fiber, or the scheduler, goes on */
-    ucontext_t context;
-    jmp_buf jump;
-};
+/* Where a fiber, or the scheduler, goes on. */
+#if EMU_SWITCH
+using place = void *; /* its stack, with the registers that a call keeps on top */
+#else
+using place = ucontext_t;
+#endif
 
 struct fiber {
     thread_state state;
     place at;
-    bool begun = false;
-    std::unique_ptr<unsigned char[]> stack;
-    void *fake = nullptr;
     const meeting *waits = nullptr;
     uint64_t turn = 0; /* of the meeting it waits for */
     bool done = false;
+    void *fake = nullptr;
+    std::unique_ptr<unsigned char[]> stack;
 };
 
 struct lanes {
@@ -54,10 +90,13 @@ struct lanes {
 };
 
 place home;
-[[maybe_unused]] void *home_fake;
-[[maybe_unused]] const void *home_stack;
-[[maybe_unused]] size_t home_size;
+void *home_fake;
+const void *home_stack;
+size_t home_size;
 std::vector<std::unique_ptr<fiber>> fibers; /* those that a block needs come first */
+/* What of a block, or of one of its warps, is not done, in the order of the last turn. */
+std::vector<fiber *> left;
+std::vector<std::vector<fiber *>> left_of;
 std::vector<lanes> warps;
 meeting everyone;
 const std::function<void()> *body;
@@ -76,6 +115,11 @@ uint32_t draw()
 }
 
 namespace {
+uint32_t draw_below(uint32_t n)
+{
+    return (uint32_t)((uint64_t)draw() * n >> 31);
+}
+
 fiber *running()
 {
     return reinterpret_cast<fiber *>(self); /* state is its first member */
@@ -89,46 +133,50 @@ fiber *running()
 }
 
 #if defined(__SANITIZE_ADDRESS__)
+void leaves(void **fake, const void *stack, size_t bytes)
+{
+    __sanitizer_start_switch_fiber(fake, stack, bytes);
+}
+void arrives(void *fake, const void **stack, size_t *bytes)
+{
+    __sanitizer_finish_switch_fiber(fake, stack, bytes);
+}
+#else
+void leaves(void **, const void *, size_t) {}
+void arrives(void *, const void **, size_t *) {}
+#endif
+
+#if EMU_SWITCH
+void go(place *from, place *to)
+{
+    emu_switch(from, *to);
+}
+#else
+void go(place *from, place *to)
+{
+    swapcontext(from, to);
+}
+#endif
+
 void go_home()
 {
     fiber *f = running();
 
-    __sanitizer_start_switch_fiber(&f->fake, home_stack, home_size);
-    swapcontext(&f->at.context, &home.context);
-    __sanitizer_finish_switch_fiber(f->fake, nullptr, nullptr);
-}
-void arrived()
-{
-    __sanitizer_finish_switch_fiber(nullptr, &home_stack, &home_size);
+    leaves(&f->fake, home_stack, home_size);
+    go(&f->at, &home);
+    arrives(f->fake, nullptr, nullptr);
 }
 void go_to(fiber *f)
 {
-    __sanitizer_start_switch_fiber(&home_fake, f->stack.get(), STACK);
-    swapcontext(&home.context, &f->at.context);
-    __sanitizer_finish_switch_fiber(home_fake, nullptr, nullptr);
+    leaves(&home_fake, f->stack.get(), STACK);
+    go(&home, &f->at);
+    arrives(home_fake, nullptr, nullptr);
 }
-#else
-void go_home()
-{
-    if (_setjmp(running()->at.jump) == 0)
-        _longjmp(home.jump, 1);
-}
-void arrived() {}
-void go_to(fiber *f)
-{
-    if (_setjmp(home.jump) != 0)
-        return;
-    if (f->begun)
-        _longjmp(f->at.jump, 1);
-    f->begun = true;
-    setcontext(&f->at.context);
-}
-#endif
 
 /* A fiber runs a thread of each block that has so many. */
 void enter()
 {
-    arrived();
+    arrives(nullptr, &home_stack, &home_size);
     for (;;) {
         (*body)();
         if (!self->copies.empty())
@@ -166,22 +214,23 @@ bool runnable(const fiber &f)
     return !f.done && !(f.waits && f.waits->turn == f.turn);
 }
 
-/* Each fiber of `warp` (of all when it is none of them) as far as its next barrier, in a new order;
- * false when none could move. */
-bool run_once(std::vector<unsigned> &order, unsigned warp)
+/* Each of these as far as its next barrier, in a new order; false when none could move. */
+bool run_once(std::vector<fiber *> *these)
 {
-    bool moved = false;
+    bool moved = false, done = false;
 
-    for (unsigned i = (unsigned)order.size(); i > 1; i--)
-        std::swap(order[i - 1], order[draw() % i]);
-    for (unsigned i : order) {
-        fiber *f = fibers[i].get();
-        if ((warp < warps.size() && f->state.warp != warp) || !runnable(*f))
+    for (size_t i = these->size(); i > 1; i--)
+        std::swap((*these)[i - 1], (*these)[draw_below((uint32_t)i)]);
+    for (fiber *f : *these) {
+        if (!runnable(*f))
             continue;
         f->waits = nullptr;
         resume(f);
         moved = true;
+        done |= f->done;
     }
+    if (done)
+        std::erase_if(*these, [](const fiber *f) { return f->done; });
     return moved;
 }
 
@@ -190,52 +239,88 @@ bool run_once(std::vector<unsigned> &order, unsigned warp)
 void run_block()
 {
     const unsigned all = (unsigned)warps.size();
-    std::vector<unsigned> order(everyone.members);
 
-    for (unsigned i = 0; i < order.size(); i++)
-        order[i] = i;
-    while (!order.empty()) {
-        if (!run_once(order, all))
+    while (!left.empty()) {
+        if (!run_once(&left))
             die("some threads wait at a barrier that others never reach");
-        const unsigned ahead = draw() % (2 * all);
-        while (ahead < all && run_once(order, ahead))
+        const unsigned ahead = draw_below(2 * all);
+        if (ahead >= all)
+            continue;
+        while (run_once(&left_of[ahead]))
             ;
-        std::erase_if(order, [](unsigned i) { return fibers[i]->done; });
+        std::erase_if(left, [](const fiber *f) { return f->done; });
     }
 }
+
+#if EMU_SWITCH
+/* It begins as if emu_switch had been called where enter is; nobody called enter. */
+void set_out(fiber *f, size_t below)
+{
+    void **top = reinterpret_cast<void **>(
+        (reinterpret_cast<uintptr_t>(f->stack.get()) + STACK - below) / 16 * 16);
+
+    top[-1] = nullptr;
+    top[-2] = reinterpret_cast<void *>(enter);
+    for (int i = 3; i <= 8; i++)
+        top[-i] = nullptr;
+    f->at = top - 8;
+}
+#else
+void set_out(fiber *f, size_t below)
+{
+    getcontext(&f->at);
+    f->at.uc_stack.ss_sp = f->stack.get();
+    f->at.uc_stack.ss_size = STACK - below;
+    f->at.uc_link = nullptr;
+    makecontext(&f->at, enter, 0);
+}
+#endif
 
 void add_fiber()
 {
     std::unique_ptr<fiber> f(new fiber);
-    ucontext_t *c = &f->at.context;
 
     f->stack.reset(new unsigned char[STACK]);
-    getcontext(c);
-    c->uc_stack.ss_sp = f->stack.get();
-    c->uc_stack.ss_size = STACK;
-    c->uc_link = nullptr;
-    makecontext(c, enter, 0);
+    set_out(f.get(), fibers.size() % STAGGERS * STAGGER);
     fibers.push_back(std::move(f));
 }
 
+/* Those of a launch whose blocks have n threads. */
 void set_fibers(unsigned n)
 {
     while (fibers.size() < n)
         add_fiber();
-    warps.assign((n + 31) / 32, lanes());
+    warps.resize(n / 32);
+    left_of.resize(n / 32);
+    for (unsigned i = 0; i < n; i++) {
+        thread_state *t = &fibers[i]->state;
+        t->tid =
+            dim3(i % block_dim.x, i / block_dim.x % block_dim.y, i / block_dim.x / block_dim.y);
+        t->lane = i % 32;
+        t->warp = i / 32;
+    }
+}
+
+void begin_block(unsigned n)
+{
     everyone = meeting();
     everyone.members = n;
+    left.clear();
+    for (unsigned w = 0; w < n / 32; w++) {
+        warps[w].met = meeting();
+        warps[w].met.members = 32;
+        std::memset(warps[w].flip, 0, sizeof warps[w].flip);
+        left_of[w].clear();
+    }
     for (unsigned i = 0; i < n; i++) {
         fiber *f = fibers[i].get();
-        f->state.tid =
-            dim3(i % block_dim.x, i / block_dim.x % block_dim.y, i / block_dim.x / block_dim.y);
-        f->state.lane = i % 32;
-        f->state.warp = i / 32;
-        f->state.groups = f->state.product_groups = f->state.block_syncs = f->state.warp_syncs = 0;
-        f->state.fenced = false;
+        thread_state *t = &f->state;
+        t->groups = t->product_groups = t->block_syncs = t->warp_syncs = 0;
+        t->fenced = false;
         f->waits = nullptr;
         f->done = false;
-        warps[i / 32].met.members++;
+        left.push_back(f);
+        left_of[i / 32].push_back(f);
     }
 }
 
@@ -294,6 +379,7 @@ void launch(dim3 grid, dim3 block, size_t shared, const std::function<void()> &k
     grid_dim = grid;
     block_dim = block;
     open_memory();
+    set_fibers(block.x * block.y * block.z);
     if (watching)
         watching->launch(shared);
     for (unsigned z = 0; z < grid.z; z++)
@@ -301,7 +387,7 @@ void launch(dim3 grid, dim3 block, size_t shared, const std::function<void()> &k
             for (unsigned x = 0; x < grid.x; x++) {
                 block_at = dim3(x, y, z);
                 std::memset(memory.data(), 0xff, memory.size());
-                set_fibers(block.x * block.y * block.z);
+                begin_block(block.x * block.y * block.z);
                 if (watching)
                     watching->block();
                 run_block();
