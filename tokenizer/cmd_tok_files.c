@@ -34,7 +34,9 @@ static int skip_file(tok_reader *r, ds_err *why, ds_err *err)
 
 int tok_hand_over(tok_reader *r, ds_buf *part, bool all, ds_err *err)
 {
-    size_t cut = all ? part->len : ds_words_cut(part->data, part->len, part->len - part->len / 8);
+    size_t cut = part->len;
+    if (!all && !r->whole)
+        cut = ds_words_cut(part->data, part->len, part->len - part->len / 8);
     if (cut == 0)
         return 0;
     if (!all && cut == part->len) /* a word without end: read on */
@@ -154,9 +156,11 @@ static int read_stream(tok_reader *r, int fd, const char *path, ds_err *err)
         r->files++;
     }
     r->path = path;
+    if (r->whole && len > PART_MAX && rc == 0)
+        rc = ds_fail(err, DS_FAIL, "%s: 1 GiB without a place to cut", path);
     for (size_t at = 0; at < len && rc == 0;) {
         r->offset = at;
-        size_t n = len - at > PART ? ds_words_cut(p + at, len - at, PART) : len - at;
+        size_t n = len - at > PART && !r->whole ? ds_words_cut(p + at, len - at, PART) : len - at;
         ds_buf_reset(&part);
         rc = ds_buf_put(&part, p + at, n) == 0 ? r->fn(r->ctx, &part, err) : ds_fail_nomem(err);
         at += n;

@@ -15,6 +15,7 @@ typedef int (*tok_part_fn)(void *ctx, ds_buf *part, ds_err *err);
 typedef struct tok_reader {
     tok_part_fn fn;
     void *ctx;
+    bool whole;         /* texts come as they are, not in parts; records without a newline */
     bool skip;          /* go on past files that cannot be used */
     const char *column; /* of record streams */
     uint64_t files, skipped, bytes;

@@ -40,10 +40,10 @@ static int add_text(tok_reader *r, ds_buf *part, const ds_value *x, const char *
     if (good < x->len)
         return ds_fail(err, DS_FAIL, "%s: record %" PRIu64 ": not UTF-8 at byte %zu of its text",
                        path, record, good);
-    if (ds_buf_put(part, x->p, x->len) != 0 || ds_buf_put(part, "\n", 1) != 0)
+    if (ds_buf_put(part, x->p, x->len) != 0 || ds_buf_put(part, "\n", r->whole ? 0 : 1) != 0)
         return ds_fail_nomem(err);
-    r->bytes += x->len + 1;
-    return part->len < PART ? 0 : tok_hand_over(r, part, false, err);
+    r->bytes += x->len + !r->whole;
+    return r->whole || part->len >= PART ? tok_hand_over(r, part, r->whole, err) : 0;
 }
 
 static int feed_block(tok_reader *r, ds_reader *in, size_t column, ds_colview *views, ds_buf *part,

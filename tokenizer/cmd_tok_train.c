@@ -11,6 +11,7 @@
 #include "pool.h"
 #include "sig.h"
 #include "term.h"
+#include "tok.h"
 #include "tok_train.h"
 
 /* Each running job borrows a table of its own; which one does not matter, for they are added up. */
@@ -83,7 +84,7 @@ static int submit(void *ctx, ds_buf *part, ds_err *err)
     return rc;
 }
 
-static int counters_init(counters *c, int n, size_t memory, ds_err *err)
+static int counters_init(counters *c, int n, size_t memory, const ds_tok_like *like, ds_err *err)
 {
     pthread_mutex_init(&c->lock, NULL);
     int rc = ds_word_runs_new(&c->runs, err);
@@ -94,6 +95,8 @@ static int counters_init(counters *c, int n, size_t memory, ds_err *err)
         return ds_fail_nomem(err);
     for (; c->n < n && rc == 0; c->n++) {
         rc = ds_words_new(&c->all[c->n], err);
+        if (rc == 0 && like != NULL)
+            rc = ds_words_like(c->all[c->n], like, err);
         if (rc == 0)
             ds_words_limit(c->all[c->n], c->runs, c->share);
         c->idle[c->n_idle++] = c->all[c->n];
@@ -157,6 +160,15 @@ static int on_merge(void *ctx, uint32_t tokens, ds_err *err)
     return ds_check_interrupt(err);
 }
 
+/* A file that its own library refuses would be found out much later. */
+static int check_json(const ds_buf *json, const char *path, ds_err *err)
+{
+    ds_tok *tok = NULL;
+    int rc = ds_tok_parse(&tok, json->data, json->len, path, err);
+    ds_tok_free(tok);
+    return rc;
+}
+
 static int merge_and_write(training *t, const ds_train_options *o, const char *path,
                            uint32_t *tokens, ds_err *err)
 {
@@ -167,6 +179,8 @@ static int merge_and_write(training *t, const ds_train_options *o, const char *p
     opts.ctx = &t->bar;
     int rc = ds_tok_train(&json, tokens, t->counters.all[0], &opts, err);
     ds_progress_end(&t->bar);
+    if (rc == 0 && o->like != NULL)
+        rc = check_json(&json, path, err);
     if (rc == 0)
         rc = ds_atomic_write(path, 0666, json.data, json.len, err);
     ds_buf_fini(&json);
@@ -174,7 +188,7 @@ static int merge_and_write(training *t, const ds_train_options *o, const char *p
 }
 
 typedef struct train_opts {
-    const char *output, *column;
+    const char *output, *column, *like;
     int64_t vocab_size, min_count, max_length, threads, memory;
     ds_opt_list special;
     bool no_special, json, quiet;
@@ -218,29 +232,45 @@ static int try_output(const char *path, ds_err *err)
     return rc;
 }
 
-static int train(const train_opts *o, char **operands, int n, ds_err *err)
+/* What is to be learned; fails where the options do not go together. */
+static int choose(ds_train_options *to, const train_opts *o, ds_tok_like **like, ds_err *err)
 {
     static const char *const end_of_text[] = {"<|endoftext|>"};
-    training t = {0};
-    tok_reader r = {.fn = submit, .ctx = &t, .skip = o->on_error == 1, .column = o->column};
-    ds_train_options opts = {.vocab_size = (uint32_t)o->vocab_size,
+    const bool given = o->special.n > 0;
+    *to = (ds_train_options){.vocab_size = (uint32_t)o->vocab_size,
                              .min_count = (uint64_t)o->min_count,
                              .max_token_length = (uint64_t)o->max_length};
-    uint32_t tokens = 0;
-    opts.special = o->special.n > 0 ? o->special.v : end_of_text;
-    opts.n_special = o->no_special ? 0 : o->special.n > 0 ? o->special.n : 1;
-    int rc = 0;
     if (o->output == NULL)
-        rc = ds_fail(err, DS_USAGE, "-o FILE is needed: where to write the tokenizer.json");
-    else if (opts.vocab_size < 256 + opts.n_special)
-        rc =
-            ds_fail(err, DS_USAGE, "--vocab-size is at least 256 bytes and the special tokens: %zu",
-                    256 + opts.n_special);
+        return ds_fail(err, DS_USAGE, "-o FILE is needed: where to write the tokenizer.json");
+    if (o->no_special && (given || o->like != NULL))
+        return ds_fail(err, DS_USAGE, "--no-special goes with neither --special nor --like");
+    int rc = o->like != NULL ? ds_tok_like_load(like, o->like, err) : 0;
+    if (rc != 0)
+        return rc;
+    to->like = *like;
+    to->special = given ? o->special.v : end_of_text;
+    to->n_special = given ? o->special.n : !o->no_special && *like == NULL;
+    const size_t n = to->n_special + (*like != NULL ? ds_tok_like_added(*like) : 0);
+    if (to->vocab_size < 256 + n)
+        return ds_fail(err, DS_USAGE,
+                       "--vocab-size is at least 256 bytes and the special tokens: %zu", 256 + n);
+    return 0;
+}
+
+static int train(const train_opts *o, char **operands, int n, ds_err *err)
+{
+    training t = {0};
+    tok_reader r = {.fn = submit, .ctx = &t, .skip = o->on_error == 1, .column = o->column};
+    ds_train_options opts;
+    ds_tok_like *like = NULL;
+    uint32_t tokens = 0;
+    int rc = choose(&opts, o, &like, err);
     const int threads = o->threads > 0 ? (int)o->threads : ds_cpu_count();
+    r.whole = rc == 0 && like != NULL && !ds_tok_like_in_parts(like);
     if (rc == 0)
         rc = try_output(o->output, err);
     if (rc == 0)
-        rc = counters_init(&t.counters, threads, (size_t)o->memory, err);
+        rc = counters_init(&t.counters, threads, (size_t)o->memory, like, err);
     if (rc == 0)
         rc = count_all(&t, &r, operands, n, threads, err);
     if (rc == 0 && ds_words_total(t.counters.all[0]) == 0)
@@ -257,6 +287,7 @@ static int train(const train_opts *o, char **operands, int n, ds_err *err)
                      r.skipped + r.files);
     if (t.counters.n > 0 || t.counters.all != NULL)
         counters_fini(&t.counters);
+    ds_tok_like_free(like);
     return rc;
 }
 
@@ -282,6 +313,8 @@ static int run(int argc, char **argv)
                 "make no token of N bytes or more (any length)"),
         OPT_LIST(0, "special", o.special, "TOKEN",
                  "a special token, in place of <|endoftext|>; may be repeated"),
+        OPT_STR(0, "like", o.like, "FILE",
+                "cut words as this tokenizer.json does, and keep all of it but the vocabulary"),
         OPT_FLAG(0, "no-special", o.no_special, "no special tokens"),
         OPT_HEADING("Resources"),
         OPT_INT('j', "threads", o.threads, "N", 1, 1024,
@@ -317,7 +350,8 @@ const ds_command dstok_train = {
         "dstok train --vocab-size 32000 -o tokenizer.json corpus/\n"
         "dsprep logs /var/log | dsprep redact | dstok train --vocab-size 8000 -o logs.json -\n"
         "zcat logs.gz | dstok train --vocab-size 8000 --special '<pad>' --special '</s>' -o "
-        "logs.json -",
+        "logs.json -\n"
+        "dstok train --like Qwen2.5-1.5B/tokenizer.json --vocab-size 50000 -o ours.json corpus/",
     .description =
         "Learns a byte-level BPE tokenizer and writes it as a tokenizer.json that the "
         "reference library loads with the same ids. Folders are read with all files below, "
@@ -327,6 +361,14 @@ const ds_command dstok_train = {
         "Every vocabulary holds all 256 bytes, so there is no alphabet to choose or to limit, "
         "and no text without tokens. Words are marked by the space before them, not by "
         "prefixes or suffixes of tokens.\n\n"
+        "Words are cut as Llama 3 does, unless --like names a tokenizer.json, of this command or "
+        "of a model: then its normalizer and pre-tokenizer say what a word is (whether numbers "
+        "are cut to single digits, say), and the new file keeps them, its post-processor, its "
+        "decoder and its added tokens, which get the first ids; --special adds more. Chat "
+        "templates and tokenizer_config.json name tokens by their texts, and go with the new file "
+        "as they did with the old one. What stands in the texts like an added token is learned "
+        "from as text. A text is a file or a record here, where the pipeline treats the beginning "
+        "of one in a way of its own.\n\n"
         "Word counts that exceed --memory are kept in temporary files in $TMPDIR (/tmp) and "
         "added up at the end. Merging then needs memory for the distinct words, however often "
         "they occur: about 16 bytes for each and 12 for each of its bytes. The texts being "

@@ -553,6 +553,8 @@ int ds_tok_pretoken_new(ds_tok_state *st, const uint8_t *p, size_t len)
 
 int ds_tok_pretoken(ds_tok_state *st, const uint8_t *p, size_t len)
 {
+    if (st->word != NULL)
+        return st->word(st->word_ctx, p, len, st->err);
     if (len <= TOK_KEY) {
         uint64_t key[2];
         key_copy(key, p, len);

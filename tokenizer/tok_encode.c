@@ -226,6 +226,20 @@ int ds_tok_encode_to(const ds_tok *tok, ds_tok_state *st, const void *text, size
     return rc;
 }
 
+int ds_tok_words(ds_tok_state *st, const void *text, size_t len, tok_word_fn fn, void *ctx,
+                 ds_err *err)
+{
+    tok_classify by_windows = st->classify;
+    st->classify = NULL; /* windows give ids at once */
+    st->word = fn;
+    st->word_ctx = ctx;
+    int rc = ds_tok_encode_to(st->tok, st, text, len, DS_TOK_NO_ADDED | DS_TOK_NO_SPECIAL, NULL,
+                              NULL, err);
+    st->word = NULL;
+    st->classify = by_windows;
+    return rc;
+}
+
 int ds_ids_put(ds_ids *ids, const uint32_t *v, size_t n)
 {
     size_t need, bytes;

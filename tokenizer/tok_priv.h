@@ -269,6 +269,7 @@ void ds_tok_fuse_steps(ds_tok *t); /* after all steps and added tokens are known
 void ds_tok_steps_fini(ds_tok *t);
 
 /* Encoding. */
+typedef int (*tok_word_fn)(void *ctx, const uint8_t *p, size_t len, ds_err *err);
 struct ds_tok_state {
     const ds_tok *tok;
     tok_classify classify; /* NULL: scanners go character by character */
@@ -294,6 +295,8 @@ struct ds_tok_state {
     ds_tok_sink sink;
     void *ctx;
     ds_err *err;
+    tok_word_fn word; /* takes pretokens that then get no ids */
+    void *word_ctx;
 };
 #define TOK_QUEUE (128 + TOK_WINDOW) /* pretokens looked up together, see tok_queue.h */
 #define TOK_OUT 16384                /* ids given on at once; a queue may write a few more */
@@ -318,6 +321,9 @@ size_t ds_tok_segment_end(const ds_tok_state *st, const uint8_t *p, size_t len, 
                           bool whole);
 int ds_tok_segment(ds_tok_state *st, const uint8_t *p, size_t len);
 int ds_tok_end(ds_tok_state *st);
+/* A text's pretokens, after normalisation, in order; added tokens in it are plain text. */
+int ds_tok_words(ds_tok_state *st, const void *text, size_t len, tok_word_fn fn, void *ctx,
+                 ds_err *err);
 void ds_tok_give_back(ds_tok_state *st); /* buffers that one huge text needed */
 
 /* tok_bpe.c: one pretoken to ids; and one that is known not to be in the short cache. */

@@ -209,6 +209,42 @@ for l in sys.stdin: sys.stdout.write(json.loads(l)["text"] + "\n")' >r.txt
     [ ! -e t2.json ]
 }
 
+@test "train --like: the pipeline and the added tokens of another tokenizer" {
+    exits 0 dstok train --vocab-size 400 --special '<|report|>' --like "$G/deepseek.json" -o t.json "$G/mixed.txt"
+    exits 0 dstok info --json t.json
+    has '"pre_tokenizer":"deepseek-v3"' '"<|report|>":10' '"prefix":[1]' '"vocab_size":400'
+    # all but ids and vocabulary is as it was, and what is put around a text has its new id
+    local old='del(.model.vocab, .model.merges, .added_tokens, .padding) | walk(if type == "object" then del(.ids) else . end)'
+    cmp <(jq "$old" t.json) <(jq "$old" "$G/deepseek.json")
+    printf 'x' | dstok encode -t t.json - | grep -q '^1 [0-9]* 2$'
+    # neither parts nor threads nor the way in change anything, also where texts are not cut
+    for p in deepseek llm words; do
+        dstok train -q -j 1 --vocab-size 400 --like "$G/$p.json" -o one.json "$G/mixed.txt" "$G/gen.py"
+        dstok train -q -j 3 -m 1M --vocab-size 400 --like "$G/$p.json" -o two.json "$G/gen.py" - <"$G/mixed.txt"
+        cmp one.json two.json
+    done
+    # where a text's beginning matters, every record is one
+    printf '%s\n' '{"text":"abab"}' '{"text":"abab"}' | dsprep text --format jsonl - >r.dsr 2>/dev/null
+    printf abab >a && printf abab >b
+    dstok train -q --vocab-size 262 --like "$G/gpt2.json" -o one.json r.dsr
+    dstok train -q --vocab-size 262 --like "$G/gpt2.json" -o two.json a b
+    cmp one.json two.json
+}
+
+@test "train --like: what cannot be is refused before anything is read" {
+    exits 1 dstok train --like "$G/llama2.json" -o t.json none
+    has "llama2.json" "of characters"
+    exits 13 dstok train --like none.json -o t.json none
+    exits 2 dstok train --no-special --like "$T" -o t.json none
+    exits 2 dstok train --no-special --special a -o t.json none
+    exits 2 dstok train --vocab-size 260 --like "$G/deepseek.json" -o t.json none
+    has "at least" ": 266"
+    jq '.post_processor.special_tokens["<s>"] |= (.tokens = ["e"])' "$G/deepseek.json" >odd.json
+    exits 1 dstok train --like odd.json -o t.json none
+    has "odd.json" "<s>"
+    [ ! -e t.json ]
+}
+
 @test "train: files that cannot be used are named, counted and skipped" {
     mkdir texts
     cp "$G/mixed.txt" texts/good

@@ -14,6 +14,7 @@
 
 #include "buf.h"
 #include "hash.h"
+#include "tok_like.h"
 #include "tok_runs.h"
 #include "tok_table.h"
 #include "tok_write.h"
@@ -330,24 +331,36 @@ static void trainer_fini(trainer *t)
     ds_tok_table_fini(&t->table);
 }
 
+static int begin_table(tok_table *table, const ds_train_options *o, size_t n, ds_err *err)
+{
+    if (o->like == NULL)
+        return ds_tok_table_init(table, o->special, n, err);
+    const char **all = ds_tok_like_special(o->like, o->special, o->n_special);
+    int rc = all != NULL ? ds_tok_table_init(table, all, n, err) : ds_fail_nomem(err);
+    free(all);
+    return rc;
+}
+
 int ds_tok_train(ds_buf *json, uint32_t *tokens, ds_words *words, const ds_train_options *opts,
                  ds_err *err)
 {
     trainer t = {0};
     size_t before_len = json->len;
+    size_t n = opts->n_special + (opts->like != NULL ? ds_tok_like_added(opts->like) : 0);
     int rc = 0;
-    if (opts->n_special > 65536 || opts->vocab_size < 256 + opts->n_special ||
-        opts->vocab_size > 1u << 24)
+    if (n > 65536 || opts->vocab_size < 256 + n || opts->vocab_size > 1u << 24)
         rc = ds_fail(err, DS_USAGE,
                      "vocabulary size %u: it is between 256 + %zu special tokens and 16777216",
-                     opts->vocab_size, opts->n_special);
+                     opts->vocab_size, n);
     if (rc == 0)
-        rc = ds_tok_table_init(&t.table, opts->special, opts->n_special, err);
+        rc = begin_table(&t.table, opts, n, err);
     if (rc == 0)
         rc = lay_out(&t, words, opts, err);
     if (rc == 0)
         rc = merge_all(&t, opts, err);
-    if (rc == 0 && ds_tok_write_json(json, &t.table) != 0)
+    if (rc == 0 && opts->like != NULL)
+        rc = ds_tok_like_write(json, opts->like, &t.table, err);
+    else if (rc == 0 && ds_tok_write_json(json, &t.table) != 0)
         rc = ds_fail_nomem(err);
     if (rc != 0)
         json->len = before_len;

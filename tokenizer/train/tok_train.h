@@ -1,11 +1,11 @@
 /* tok_train.h - learning a byte-level BPE vocabulary.
  *
- * Words (pretokens of the Llama 3 split) are counted first, by any number of threads: each fills a
- * ds_words of its own, which are then added up. ds_tok_train merges: always the pair with the
- * largest count, of equal ones the smallest pair of ids, counts in 64 bits. The result depends on
- * the counts only, so neither on the order of texts nor on threads. Ids: special tokens, the 256
- * bytes by code point of the byte alphabet, then merges (Sennrich et al. 2016; ids as the
- * reference's trainer).
+ * Words (pretokens of the Llama 3 split, or of another tokenizer's pipeline) are counted first, by
+ * any number of threads: each fills a ds_words of its own, which are then added up. ds_tok_train
+ * merges: always the pair with the largest count, of equal ones the smallest pair of ids, counts in
+ * 64 bits. The result depends on the counts only, so neither on the order of texts nor on threads.
+ * Ids: special tokens, the 256 bytes by code point of the byte alphabet, then merges (Sennrich et
+ * al. 2016; ids as the reference's trainer).
  *
  * Memory: about 50 bytes for each distinct word and one for each of its bytes while counting; with
  * a limit (ds_words_limit), tables that may not grow lie sorted in temporary files ($TMPDIR), one
@@ -15,6 +15,7 @@
 #ifndef DS_TOK_TRAIN_H
 #define DS_TOK_TRAIN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "buf.h"
@@ -26,6 +27,20 @@ int ds_words_new(ds_words **out, ds_err *err);
  * counted. */
 int ds_words_add(ds_words *w, const void *text, size_t len, ds_err *err);
 int ds_words_merge(ds_words *to, const ds_words *from, ds_err *err);
+
+/* A tokenizer whose pipeline a vocabulary is learned for: words are what its normalizer and its
+ * pre-tokenizer make of a text, and the new tokenizer.json has its members but for vocabulary,
+ * merges and ids. Its added tokens come first; a text's are taken for plain text, as the
+ * reference's trainer does. One whose tokens are of characters is refused. Immutable: for any
+ * threads. */
+typedef struct ds_tok_like ds_tok_like;
+int ds_tok_like_load(ds_tok_like **out, const char *path, ds_err *err);
+void ds_tok_like_free(ds_tok_like *l);
+size_t ds_tok_like_added(const ds_tok_like *l);
+/* May a text be counted in parts, cut by ds_words_cut? */
+bool ds_tok_like_in_parts(const ds_tok_like *l);
+/* Before the first text of a table. */
+int ds_words_like(ds_words *w, const ds_tok_like *l, ds_err *err);
 
 /* Where tables that share it put words that they have no room for; freed after the last of them. */
 typedef struct ds_word_runs ds_word_runs;
@@ -46,8 +61,8 @@ uint64_t ds_words_distinct(const ds_words *w);
 uint64_t ds_words_total(const ds_words *w);
 void ds_words_free(ds_words *w);
 
-/* The first place in (from, len) where a text may be cut without changing any word; len when there
- * is none. */
+/* The first place in (from, len) where a text may be cut without changing any word of the Llama 3
+ * split; len when there is none. */
 size_t ds_words_cut(const void *text, size_t len, size_t from);
 
 typedef struct ds_train_options {
@@ -56,6 +71,7 @@ typedef struct ds_train_options {
     uint64_t max_token_length;  /* no token of so many bytes is made, but of two; 0: any length */
     const char *const *special; /* distinct, not empty, UTF-8 */
     size_t n_special;
+    const ds_tok_like *like; /* NULL: Llama 3's split, no normalizer */
     int (*progress)(void *ctx, uint32_t tokens,
                     ds_err *err); /* may be NULL; non-zero ends the training */
     void *ctx;

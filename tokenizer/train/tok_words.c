@@ -6,6 +6,7 @@
 
 #include "hash.h"
 #include "tok_cut.h"
+#include "tok_priv.h"
 #include "tok_runs.h"
 #include "tok_scan.h"
 #include "utf8.h"
@@ -40,6 +41,7 @@ void ds_words_free(ds_words *w)
     if (w == NULL)
         return;
     ds_buf_fini(&w->bytes);
+    ds_tok_state_free(w->like);
     free(w->slot);
     free(w);
 }
@@ -137,6 +139,14 @@ static int count_word(ds_words *w, const uint8_t *p, size_t len, uint64_t hash, 
     return add_word(w, i, p, (tok_word){hash, count, 0, (uint32_t)len}, err);
 }
 
+static int add_like(void *ctx, const uint8_t *p, size_t len, ds_err *err)
+{
+    ds_words *w = ctx;
+    int rc = count_word(w, p, len, ds_xxh64(p, len), 1, err);
+    w->total += rc == 0;
+    return rc;
+}
+
 int ds_words_add(ds_words *w, const void *text, size_t len, ds_err *err)
 {
     const uint8_t *p = text, *end = p + len;
@@ -144,6 +154,8 @@ int ds_words_add(ds_words *w, const void *text, size_t len, ds_err *err)
     int rc = 0;
     if (good != len)
         return ds_fail(err, DS_FAIL, "not UTF-8 at byte %zu", good);
+    if (w->like != NULL)
+        return ds_tok_words(w->like, text, len, add_like, w, err);
     while (p < end && rc == 0) {
         size_t n = scan_llama(w->cls, p, end, 3);
         rc = count_word(w, p, n, ds_xxh64(p, n), 1, err);

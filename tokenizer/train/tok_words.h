@@ -2,6 +2,7 @@
 #ifndef DS_TOK_WORDS_H
 #define DS_TOK_WORDS_H
 
+#include "tok.h"
 #include "tok_train.h"
 #include "tok_uni.h"
 
@@ -19,6 +20,7 @@ struct ds_words {
     uint64_t total;
     size_t limit; /* of table and bytes together, 0 = none */
     ds_word_runs *runs;
+    ds_tok_state *like;      /* what finds words, or NULL */
     uint64_t distinct, text; /* after ds_words_finish: words, and bytes in all of them */
 };
 

@@ -162,17 +162,9 @@ static int put_head(ds_buf *out, const tok_table *t)
     return rc;
 }
 
-int ds_tok_write_json(ds_buf *out, const tok_table *t)
+int ds_tok_write_vocab(ds_buf *out, const tok_table *t)
 {
-    int rc = put_head(out, t);
-    if (rc == 0)
-        rc = ds_buf_puts(
-            out, "  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    "
-                 "\"unk_token\": null,\n"
-                 "    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n"
-                 "    \"fuse_unk\": false,\n    \"byte_fallback\": false,\n    \"ignore_merges\": "
-                 "false,\n"
-                 "    \"vocab\": {");
+    int rc = ds_buf_putc(out, '{');
     for (uint32_t id = 0; id < t->n && rc == 0; id++) {
         rc = ds_buf_puts(out, id ? ",\n      " : "\n      ");
         if (rc == 0)
@@ -180,8 +172,12 @@ int ds_tok_write_json(ds_buf *out, const tok_table *t)
         if (rc == 0)
             rc = ds_buf_printf(out, ": %u", id);
     }
-    if (rc == 0)
-        rc = ds_buf_puts(out, "\n    },\n    \"merges\": [");
+    return rc ? rc : ds_buf_puts(out, "\n    }");
+}
+
+int ds_tok_write_merges(ds_buf *out, const tok_table *t)
+{
+    int rc = ds_buf_putc(out, '[');
     for (size_t i = 0; i < t->n_merges && rc == 0; i++) {
         ds_buf both = {0};
         uint32_t a = (uint32_t)(t->merge[i] >> 32), b = (uint32_t)t->merge[i];
@@ -196,5 +192,22 @@ int ds_tok_write_json(ds_buf *out, const tok_table *t)
             rc = ds_json_str(out, (const char *)both.data, both.len);
         ds_buf_fini(&both);
     }
-    return rc == 0 ? ds_buf_puts(out, t->n_merges ? "\n    ]\n  }\n}\n" : "]\n  }\n}\n") : rc;
+    return rc ? rc : ds_buf_puts(out, t->n_merges ? "\n    ]" : "]");
+}
+
+int ds_tok_write_json(ds_buf *out, const tok_table *t)
+{
+    int rc = put_head(out, t);
+    if (rc == 0)
+        rc = ds_buf_puts(
+            out, "  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    "
+                 "\"unk_token\": null,\n"
+                 "    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n"
+                 "    \"fuse_unk\": false,\n    \"byte_fallback\": false,\n    \"ignore_merges\": "
+                 "false,\n"
+                 "    \"vocab\": ");
+    rc = rc ? rc : ds_tok_write_vocab(out, t);
+    rc = rc ? rc : ds_buf_puts(out, ",\n    \"merges\": ");
+    rc = rc ? rc : ds_tok_write_merges(out, t);
+    return rc ? rc : ds_buf_puts(out, "\n  }\n}\n");
 }

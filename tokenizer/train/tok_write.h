@@ -33,5 +33,8 @@ void ds_tok_table_fini(tok_table *t);
  * when `note`. */
 int ds_tok_table_merge(tok_table *t, uint32_t a, uint32_t b, bool note, uint32_t *id);
 int ds_tok_write_json(ds_buf *out, const tok_table *t);
+/* The model's members of these names, a token or a merge a line. */
+int ds_tok_write_vocab(ds_buf *out, const tok_table *t);
+int ds_tok_write_merges(ds_buf *out, const tok_table *t);
 
 #endif
