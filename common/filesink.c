@@ -170,7 +170,7 @@ int ds_filesink_end(ds_filesink *k, int rc, ds_err *err)
         rc = ds_fail(err, earlier.code, "%s", earlier.msg);
     }
     rc = rc ? rc : ds_treeput_end(k->tree, k->o.sync, err);
-    if (!rc && rename(k->beside, k->dir) != 0)
+    if (!rc && ds_io_active->rename(k->beside, k->dir) != 0)
         rc = ds_fail_errno(err, errno, "%s", k->dir);
     k->ended = !rc;
     return rc || !k->o.sync ? rc : ds_fsync_parent(k->dir, err);

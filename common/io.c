@@ -38,6 +38,11 @@ static int sys_open(const char *path, int flags, mode_t mode)
     return open(path, flags, mode);
 }
 
+static int sys_exchange(const char *a, const char *b)
+{
+    return renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE);
+}
+
 const ds_io_ops ds_io_system = {
     .open = sys_open,
     .read = read,
@@ -46,6 +51,7 @@ const ds_io_ops ds_io_system = {
     .fsync = fsync,
     .close = close,
     .rename = rename,
+    .exchange = sys_exchange,
     .unlink = unlink,
     .mkdir = mkdir,
     .fstat = fstat,

@@ -24,6 +24,7 @@ typedef struct ds_io_ops {
     int (*fsync)(int fd);
     int (*close)(int fd);
     int (*rename)(const char *from, const char *to);
+    int (*exchange)(const char *a, const char *b); /* both are there, and change places */
     int (*unlink)(const char *path);
     int (*mkdir)(const char *path, mode_t mode);
     int (*fstat)(int fd, struct stat *st);

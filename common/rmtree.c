@@ -92,7 +92,7 @@ static int make_locked(char *path, const char *dir, int *lock, ds_err *err)
     struct stat a, b;
     if (!mkdtemp(path) || (rmdir(path) != 0 && errno != ENOENT))
         return ds_fail_errno(err, errno, "%s: cannot make a folder", dir);
-    if (mkdir(path, 0777) != 0)
+    if (ds_io_active->mkdir(path, 0777) != 0)
         return errno == EEXIST ? 0 : ds_fail_errno(err, errno, "%s: cannot make a folder", dir);
     *lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return *lock >= 0 && flock(*lock, LOCK_EX) == 0 && fstat(*lock, &a) == 0 &&

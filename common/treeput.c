@@ -144,7 +144,7 @@ int ds_treeput_open(ds_treeput **out, const char *path, bool setuid, int threads
     t->setuid = setuid;
     t->root = t->at = t->plain.fd = -1;
     int rc = pool_open(t, threads, err);
-    if (!rc && mkdir(path, 0777) != 0 && errno != EEXIST)
+    if (!rc && ds_io_active->mkdir(path, 0777) != 0 && errno != EEXIST)
         rc = ds_fail_errno(err, errno, "%s: cannot make the folder", path);
     if (!rc)
         rc = ds_open(&t->root, path, O_RDONLY | O_DIRECTORY, 0, err);

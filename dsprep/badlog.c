@@ -59,12 +59,20 @@ static int put_line(ds_badlog *b, const ds_textproblem *p, ds_err *err)
     return rc ? ds_fail_nomem(err) : ds_out_put(&b->out, l->data, l->len, err);
 }
 
+/* The exit status is told by the same table whether an input is passed to a stage or to these: that
+ * the system would not read it is not that something is wrong in it. */
+static int code_of(const ds_textproblem *p)
+{
+    return strcmp(p->reason, "unreadable") == 0 ? DS_IO : DS_FAIL;
+}
+
 static int describe(const ds_badlog *b, const ds_textproblem *p, ds_err *to)
 {
     const char *hint = b->mode == DS_ONERROR_FAIL ? " (--on-error=skip goes on)" : "";
     if (p->located)
-        return ds_fail(to, DS_FAIL, "%s: offset %" PRIu64 ": %s%s", p->source, p->at, p->why, hint);
-    return ds_fail(to, DS_FAIL, "%s: %s%s", p->source, p->why, hint);
+        return ds_fail(to, code_of(p), "%s: offset %" PRIu64 ": %s%s", p->source, p->at, p->why,
+                       hint);
+    return ds_fail(to, code_of(p), "%s: %s%s", p->source, p->why, hint);
 }
 
 int ds_badlog_add(ds_badlog *b, const ds_textproblem *p, ds_err *err)

@@ -130,10 +130,11 @@ static int columns(files *f, ds_rows *rows, const ds_treeentry *e, ds_err *err)
 static int failed(files *f, ds_treewalk *w, const ds_treeentry *e, ds_rows *rows, const ds_err *why,
                   ds_err *err)
 {
+    const char *reason = ds_is_io(why->code) ? "unreadable" : "incomplete";
     const int rc = ds_rows_drop(rows, err);
 
     ds_treewalk_pass_over(w);
-    return rc ? rc : told(f, e, "unreadable", why->msg, err);
+    return rc ? rc : told(f, e, reason, why->msg, err);
 }
 
 /* The record whose content was put ends; it was made of this. */

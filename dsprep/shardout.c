@@ -30,8 +30,8 @@ struct ds_shardout {
     size_t nwaiting;
     shard **done; /* whole, still under their temporary names */
     size_t ndone, cap, opened;
-    bool published;
-    char *stage; /* folder inside o.dir that holds the shards until all are done */
+    bool published, made; /* the folder was not there before */
+    char *stage;          /* folder inside o.dir that holds the shards until all are done */
 };
 
 static void shard_free(shard *d)
@@ -108,6 +108,7 @@ int ds_shardout_open(ds_shardout **out, const ds_shardopts *o, const ds_schema *
         s->o.level = o->dir ? 3 : 0;
     int rc = 0;
     if (o->dir) {
+        s->made = !ds_path_exists(o->dir);
         rc =
             strcmp(o->dir, "-") == 0
                 ? ds_fail(err, DS_USAGE,
@@ -327,6 +328,8 @@ void ds_shardout_free(ds_shardout *s)
     }
     if (s->stage)
         rmdir(s->stage);
+    if (s->made && !s->published)
+        rmdir(s->o.dir);
     free(s->stage);
     free(s->done);
     free(s);

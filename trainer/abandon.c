@@ -89,7 +89,7 @@ static int drop_segment(aside *a, const char *name, ds_err *err)
     if (!is_later(a, name))
         return 0;
     TRY(ds_path_join(path, a->ledger, name, err));
-    return unlink(path) ? ds_fail_errno(err, errno, "%s", path) : 0;
+    return ds_io_active->unlink(path) ? ds_fail_errno(err, errno, "%s", path) : 0;
 }
 
 static int move_checkpoint(aside *a, const char *name, ds_err *err)

@@ -207,7 +207,7 @@ static int drop_segments(const char *run_dir, ds_err *err)
     for (size_t i = 0; !rc && i < names.n; i++)
         if (ds_ledger_parse_name(names.v[i], &first, &last)) {
             rc = ds_path_join(path, ledger, names.v[i], err);
-            if (!rc && unlink(path))
+            if (!rc && ds_io_active->unlink(path))
                 rc = ds_fail_errno(err, errno, "%s", path);
         }
     ds_strlist_fini(&names);

@@ -111,16 +111,16 @@ int ds_retain_best(const char *run_dir, uint64_t step, ds_err *err)
     ds_checkpoint_name(name, step);
     TRY(ds_path_join(link, run_dir, "best", err));
     TRY(ds_path_join(tmp, run_dir, ".best.tmp", err));
-    unlink(tmp);
+    ds_io_active->unlink(tmp);
     if (!step) /* only what leads somewhere: a folder of that name is not ours */
-        return unlink(link) && errno != ENOENT && errno != EISDIR
+        return ds_io_active->unlink(link) && errno != ENOENT && errno != EISDIR
                    ? ds_fail_errno(err, errno, "%s", link)
                    : 0;
     if (symlink(name, tmp))
         return ds_fail_errno(err, errno, "%s", tmp);
     if (ds_io_active->rename(tmp, link)) {
         const int e = errno;
-        unlink(tmp);
+        ds_io_active->unlink(tmp);
         return ds_fail_errno(err, e, "%s", link);
     }
     return ds_fsync_parent(link, err);

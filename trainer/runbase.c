@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "io.h"
+
 static const char name[] = "base";
 
 int ds_runbase_write(const char *run_dir, const char *model, ds_err *err)
@@ -20,7 +22,7 @@ int ds_runbase_write(const char *run_dir, const char *model, ds_err *err)
         free(to);
         return ds_fail_nomem(err);
     }
-    if ((unlink(path) != 0 && errno != ENOENT) || symlink(to, path) != 0)
+    if ((ds_io_active->unlink(path) != 0 && errno != ENOENT) || symlink(to, path) != 0)
         rc = errno == EPERM || errno == EOPNOTSUPP || errno == EISDIR
                  ? 0
                  : ds_fail_errno(err, errno, "%s", path);

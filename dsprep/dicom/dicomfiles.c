@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "io.h"
+
 /* ---- the command's side -------------------------------------------------------------------------
  */
 
@@ -48,7 +50,7 @@ int ds_dicom_files_take(ds_stagedir *f, const ds_dicom_result *r, ds_err *err)
     int rc = ds_dicom_file_path(&from, ds_stagedir_work(f), &r->sha, err);
     if (rc == 0)
         rc = make_path(&to, ds_stagedir_good(f), r, err);
-    if (rc == 0 && rename((const char *)from.data, (const char *)to.data) != 0 &&
+    if (rc == 0 && ds_io_active->rename((const char *)from.data, (const char *)to.data) != 0 &&
         !(errno == ENOENT && ds_path_exists((const char *)to.data)))
         rc = ds_fail_errno(err, errno, "%s", (const char *)from.data);
     ds_buf_fini(&from);
@@ -60,7 +62,7 @@ void ds_dicom_files_drop(ds_stagedir *f, const ds_dicom_result *r)
 {
     ds_buf path = {0};
     if (ds_dicom_file_path(&path, ds_stagedir_work(f), &r->sha, NULL) == 0)
-        unlink((const char *)path.data);
+        ds_io_active->unlink((const char *)path.data);
     ds_buf_fini(&path);
 }
 

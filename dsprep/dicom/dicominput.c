@@ -35,7 +35,7 @@ int ds_dicom_temp(int *fd, ds_err *err)
     *fd = mkostemp(path, O_CLOEXEC);
     if (*fd < 0)
         return ds_fail_errno(err, errno, "%s", path);
-    unlink(path);
+    ds_io_active->unlink(path);
     return 0;
 }
 

@@ -72,7 +72,7 @@ static int move_into(const char *from, const char *to, ds_err *err)
             rc = ds_fail_errno(err, errno, "%s", a);
         else if (S_ISDIR(st.st_mode))
             rc = move_into(a, b, err);
-        else if (rename(a, b) != 0)
+        else if (ds_io_active->rename(a, b) != 0)
             rc = ds_fail_errno(err, errno, "%s", b);
     }
     ds_strlist_fini(&names);

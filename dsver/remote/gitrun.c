@@ -288,7 +288,7 @@ int ds_git_make(const char *url, ds_err *err)
     int lock = -1, rc = place_for(&dir, local_path(url), err);
     rc = rc ? rc : ds_beside_folder(&tmp, &lock, dir, err);
     rc = rc ? rc : make_bare(tmp, err);
-    const bool mine = !rc && rename(tmp, dir) == 0;
+    const bool mine = !rc && ds_io_active->rename(tmp, dir) == 0;
     const int why = errno;
     if (!rc && !mine && ds_git_lacks(url, NULL) != 0) /* else another push made it */
         rc = ds_fail_errno(err, why, "%s: cannot be made", dir);

@@ -43,7 +43,7 @@ static int set_aside(const char *dir, const char *name, ds_err *err)
         to = NULL;
         rc = ds_fail_nomem(err);
     }
-    if (!rc && ds_path_exists(path) && rename(path, to) != 0)
+    if (!rc && ds_path_exists(path) && ds_io_active->rename(path, to) != 0)
         rc = ds_fail(err, DS_IO, "%s: cannot be renamed", path);
     free(path);
     free(to);
@@ -164,7 +164,7 @@ static int move_pack(const ds_packdir *d, const char *name, const char *to, ds_e
         b = NULL;
         rc = ds_fail_nomem(err);
     }
-    if (!rc && rename(a, b) != 0)
+    if (!rc && ds_io_active->rename(a, b) != 0)
         rc = ds_fail_errno(err, errno, "%s", a);
     free(a);
     free(b);

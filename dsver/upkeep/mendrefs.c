@@ -137,7 +137,7 @@ static int check_packed(mendrefs *m, ds_err *err)
         return 0;
     int rc = ds_store_path(&path, ds_catalog_dir(m->cat), "packed-refs", err);
     rc = rc ? rc : ds_store_path(&to, ds_catalog_dir(m->cat), "packed-refs.damaged", err);
-    if (!rc && rename(path, to) != 0)
+    if (!rc && ds_io_active->rename(path, to) != 0)
         rc = ds_fail_errno(err, errno, "%s", path);
     m->everything = true;
     free(path);

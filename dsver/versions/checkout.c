@@ -232,7 +232,7 @@ static int put_in_place(const char *tmp, const char *dir, bool there, bool lax, 
 {
     char *aside = NULL;
     int rc = 0;
-    if (there && renameat2(AT_FDCWD, tmp, AT_FDCWD, dir, RENAME_EXCHANGE) == 0) {
+    if (there && ds_io_active->exchange(tmp, dir) == 0) {
         rc = lax ? 0 : ds_fsync_parent(dir, err);
         if (!rc)
             drop(tmp);

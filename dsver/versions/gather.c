@@ -111,7 +111,7 @@ static int open_unnamed(int *fd, const gather *g, ds_err *err)
     if (!rc && (*fd = mkostemp(path, O_CLOEXEC)) < 0)
         rc = ds_fail_errno(err, errno, "%s", path);
     if (!rc)
-        unlink(path);
+        ds_io_active->unlink(path);
     free(path);
     return rc;
 }

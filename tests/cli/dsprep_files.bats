@@ -183,7 +183,7 @@ P
     has "nowhere"
     [ "$(id -u)" != 0 ] || return 0 # root reads everything
     chmod 0 d/f
-    exits 1 dsprep files d -o none
+    exits 13 dsprep files d -o none
     has "d: " || has "f: cannot open"
 }
 

@@ -262,9 +262,9 @@ zone() {
         '["combined","50 of 50 records; common 50 of 50"]' ]
     [ "$(echo "$output" | jq -c 'select(.command) | [.input, .output, .held]')" = \
         '[51,50,{"invalid UTF-8":1}]' ]
-    exits 1 dsprep logs --json -o none nothere.log
+    exits 13 dsprep logs --json -o none nothere.log
     [ "$(echo "$output" | jq -r .type)" = exit ]
-    echo "$output" | jq -e '.code == 1 and (.error | contains("nothere.log"))'
+    echo "$output" | jq -e '.code == 13 and (.error | contains("nothere.log"))'
     exits 3 dsprep text --json --on-error skip --split line -o texts a.log b.txt
     [ "$(echo "$output" | jq -c '[.command, .output, .held, .left_out.links]')" = \
         '["dsprep text",50,{"invalid UTF-8":1},0]' ]

@@ -275,7 +275,7 @@ END
 
 @test "text: what cannot be read is named" {
     run_text missing.txt
-    [ "$status" -eq 1 ]
+    [ "$status" -eq 13 ]
     has 'missing.txt: cannot open: No such file'
     aborted
     echo x >ok.txt
@@ -357,6 +357,30 @@ END
     mkdir none
     dsprep text -q -o empty none
     exits 0 dsprep check empty/shard-00000.dsr
+}
+
+@test "text: what the system refuses to read ends with 13, as for every other command" {
+    mkdir d && ln -s nowhere l
+    for c in text logs files; do
+        exits 13 dsprep $c no-such-file
+        exits 13 dsprep $c l
+    done
+}
+
+@test "text: a signal leaves no folder behind that was not there before" {
+    mkfifo pipe
+    dsprep text -o out pipe 2>err &
+    pid=$!
+    exec 7>pipe
+    kill -TERM "$pid"
+    exec 7>&-
+    wait "$pid" || true
+    [ ! -e out ]
+    mkdir kept
+    fails dsprep text -o kept no-such-file
+    [ -d kept ]
+    fails dsprep text -o new no-such-file
+    [ ! -e new ]
 }
 
 @test "text: a signal ends the run, and the reader is told" {
