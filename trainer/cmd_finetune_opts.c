@@ -224,6 +224,9 @@ static int of_method(ds_err *err)
     } all[] = {{"target", o.s.targets.n, DS_METHOD_LORA},
                {"dora", o.s.dora, DS_METHOD_LORA},
                {"rslora", o.rslora, DS_METHOD_LORA},
+               {"alpha", !isnan(o.alpha), DS_METHOD_LORA},
+               {"dropout", o.s.dropout > 0, DS_METHOD_LORA},
+               {"lora-plus", o.lr_ratio != 1, DS_METHOD_LORA},
                {"prompt-init", o.prompt_init, DS_METHOD_PROMPT},
                {"rounding", o.s.rounding, DS_METHOD_FULL},
                {"only", o.s.only.n, DS_METHOD_FULL}};

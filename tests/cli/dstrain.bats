@@ -651,6 +651,11 @@ assert json.loads(out)["peak_bytes"] < 300 << 20, out
     has "--only is for --method full"
     exits 2 train r --method prompt --dora
     has "--dora is for --method lora"
+    for o in '--alpha 16' '--dropout 0.1' '--lora-plus 16'; do
+        # shellcheck disable=SC2086 # an option and its value
+        exits 2 train r --method full $o
+        has "${o% *} is for --method lora, this is full"
+    done
     exits 2 train r --dtype bf16 --rounding stochastic
     has "--rounding is for --method full"
     exits 2 train r --method full --rounding stochastic

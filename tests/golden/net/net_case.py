@@ -116,8 +116,8 @@ def train(folder, model, data, method, name, steps=STEPS, lr=LR, extra=()):
     rows = rows_of_epoch(folder, model, data, method)
     targets = TARGETS.get(CASES[os.path.basename(model)][0], []) if method == "lora" else []
     call(DSTRAIN, "finetune", "--model", model, "--data", data, "--seq-len", SEQ_LEN, "--steps", steps, "--batch", rows, "-q",
-         "--method", method, "--prompt-tokens", PROMPT, "--rank", RANK, "--alpha", ALPHA, "--lr", lr, "--warmup", 5, "--eps", EPS,
-         *(x for t in targets for x in ("--target", t)), *extra, "-o", run)
+         "--method", method, "--prompt-tokens", PROMPT, "--rank", RANK, "--lr", lr, "--warmup", 5, "--eps", EPS,
+         *(["--alpha", ALPHA] if method == "lora" else []), *(x for t in targets for x in ("--target", t)), *extra, "-o", run)
     return os.path.join(run, "step-%06d" % steps), steps_of(run)
 
 
