@@ -110,7 +110,8 @@ trap 'exit 130' INT TERM
 : >"$RUN_DIR/lock"
 : >"$RUN_DIR/unsteady"
 export RUN_DIR DS_ROOT=$ROOT DS_SHARED=${DS_SHARED:-$ROOT/../shared}
-export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
+: >"$RUN_DIR/gitconfig" # a file of the run: git config --global would put one in the place of /dev/null
+export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=$RUN_DIR/gitconfig
 
 for l in "$@"; do
     lane=${l%%:*}
