@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "colpath.h"
 #include "jscan.h"
 #include "utf8.h"
 
@@ -27,18 +28,6 @@ void ds_namelist_add(ds_namelist *l, const void *name, size_t len)
     memcpy(l->text + l->len + sep, name, len);
     l->len += sep + len;
     l->text[l->len] = 0;
-}
-
-/* The column of JSON that holds what has no column, or -1. */
-static long rest_column(const ds_schema *s)
-{
-    static const char *const names[] = {"meta", "fields", "rest"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const long k = ds_schema_find(s, names[i]);
-        if (k >= 0 && s->cols[k].type == DS_JSON)
-            return k;
-    }
-    return -1;
 }
 
 /* ---- members of the first records ---- */
@@ -163,7 +152,7 @@ static int missing(const ds_colnames *c, const char *name, members *m, long rest
 
 int ds_colname_missing(const ds_colnames *c, const char *name, ds_err *err)
 {
-    const long rest = rest_column(c->schema);
+    const long rest = ds_colpath_rest(c->schema);
     members m = {0};
     int rc = rest < 0 ? 0 : members_read(&m, c, (size_t)rest, err);
     if (rc == 0)
@@ -193,36 +182,12 @@ static int check_member(const ds_colnames *c, const char *name, long rest, ds_er
     return rc;
 }
 
-/* The column that the longest row of first parts names, or -1; *below: the parts behind it. */
-static long find_column(const ds_schema *s, const char *parts, size_t n, const char **below)
-{
-    char joined[130];
-    long found = -1;
-    size_t at = 0, end = 0;
-    for (size_t i = 0; i < n; i++) {
-        const size_t len = strlen(parts + at);
-        if (end + len + 2 >= sizeof joined)
-            break;
-        if (i)
-            joined[end++] = '.';
-        memcpy(joined + end, parts + at, len + 1);
-        end += len;
-        at += len + 1;
-        const long k = ds_schema_find(s, joined);
-        if (k >= 0) {
-            found = k;
-            *below = i + 1 < n ? parts + at : NULL;
-        }
-    }
-    return found;
-}
-
 int ds_colname_find(const ds_colnames *c, const char *parts, size_t n, size_t *column,
                     const char **below, ds_err *err)
 {
     const ds_schema *s = c->schema;
-    long k = find_column(s, parts, n, below);
-    const long rest = k < 0 ? rest_column(s) : -1;
+    long k = ds_colpath_find(s, parts, n, below);
+    const long rest = k < 0 ? ds_colpath_rest(s) : -1;
     if (k >= 0 && *below && s->cols[k].type != DS_JSON)
         return ds_fail(err, DS_USAGE, "column '%s' is %s: only columns of JSON have members",
                        s->cols[k].name, ds_type_name(s->cols[k].type));

@@ -1,11 +1,11 @@
 /* cmd_forget.c - dsver forget. */
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cmd_verb.h"
 #include "forget.h"
 #include "sig.h"
+#include "term.h"
 #include "plural.h"
 
 static int run(int argc, char **argv);
@@ -20,8 +20,11 @@ const ds_command ds_ver_forget = {
     .example = "dsver forget --reason \"request 2026-117\" 3f2a9c0d5b7e81f2a4c6e8d0b1f39c57",
     .description =
         "Finds the records with these keys (as dsprep cat prints them; --key-file keeps them "
-        "out of the process list), or those whose column has a value (--where FIELD=VALUE), in "
+        "out of the process list), or those that have a value (--where FIELD=VALUE), in "
         "all versions of all datasets, deleted branches within gc's time of grace included. "
+        "FIELD is a column or, as in dsprep filter, a member of one of JSON: meta.patient, or "
+        "patient where no column is called so; texts are compared as they are, numbers as they "
+        "are written. "
         "Their bytes are removed from all packs, and so are names and digests of sources that "
         "were about them alone. With files (dsprep files), other names of the same file (hard "
         "links) go with the first. Writers wait meanwhile.\n\n"
@@ -86,8 +89,10 @@ static void say_json(const ds_forgotten *f, bool dry_run)
         printf("]}\n");
     }
     printf("{\"type\":\"forget\",\"dry_run\":%s,\"records\":%" PRIu64 ",\"rows\":%" PRIu64
-           ",\"versions\":%" PRIu64 ",\"blocks\":%" PRIu64 ",\"sources\":%" PRIu64,
-           dry_run ? "true" : "false", f->records, f->rows, f->versions, f->blocks, f->sources);
+           ",\"versions\":%" PRIu64 ",\"blocks\":%" PRIu64 ",\"sources\":%" PRIu64
+           ",\"uncompared\":%s",
+           dry_run ? "true" : "false", f->records, f->rows, f->versions, f->blocks, f->sources,
+           f->inner ? "true" : "false");
     if (!dry_run)
         printf(",\"detached\":%" PRIu64 ",\"bytes_before\":%" PRIu64 ",\"bytes_after\":%" PRIu64
                ",\"statement\":\"sha256:%s\"",
@@ -142,28 +147,14 @@ static void say(const ds_forgotten *f, bool dry_run)
     }
 }
 
-/* "FIELD=VALUE" is split in place. */
-static int split_where(ds_forget_opts *o, char *where, ds_err *err)
-{
-    char *eq = strchr(where, '=');
-    if (!eq || eq == where)
-        return ds_fail(err, DS_USAGE, "--where wants FIELD=VALUE");
-    *eq = '\0';
-    o->field = where;
-    o->value = eq + 1;
-    return 0;
-}
-
 static int work(ds_forget_opts *o, const char *store, const char *file, const char *where,
                 char **operands, int n, bool json, ds_err *err)
 {
     ds_buf keys = {0}, text = {0};
     ds_store s = {0};
     ds_forgotten f = {0};
-    char *copy = where ? strdup(where) : NULL;
-    int rc = where && !copy ? ds_fail_nomem(err) : 0;
-    if (!rc && copy)
-        rc = split_where(o, copy, err);
+    ds_fieldvalue value = {0};
+    int rc = where ? ds_fieldvalue_init(&value, where, err) : 0;
     for (int i = 0; !rc && i < n; i++)
         rc = add_key(&keys, operands[i], strlen(operands[i]), err);
     if (!rc && file)
@@ -175,9 +166,13 @@ static int work(ds_forget_opts *o, const char *store, const char *file, const ch
     if (!rc && o->dataset)
         rc = ds_dataset_check(o->dataset, err);
     o->keys = &keys;
+    o->where = where ? &value : NULL;
     rc = rc ? rc : ds_store_open(&s, store, o->dry_run ? DS_OBJ_READ : DS_OBJ_WRITE, err);
     rc = rc ? rc : ds_store_act(&s, "forget", o->author, o->reason, err);
     rc = rc ? rc : ds_forget_run(&f, &s, o, err);
+    if (!rc && f.inner)
+        ds_warn("in some records '%s' is an object or an array: these were not looked into",
+                value.field);
     if (!rc && json)
         say_json(&f, o->dry_run);
     else if (!rc)
@@ -188,7 +183,7 @@ static int work(ds_forget_opts *o, const char *store, const char *file, const ch
     ds_store_close(&s);
     ds_buf_fini(&keys);
     ds_buf_fini(&text);
-    free(copy);
+    ds_fieldvalue_fini(&value);
     return rc;
 }
 
@@ -200,7 +195,7 @@ static int run(int argc, char **argv)
     verb_signing sign = {.yes = false};
     ds_forget_opts o = {.wait = true};
     const ds_opt opts[] = {
-        OPT_STR(0, "where", where, "FIELD=VALUE", "all records whose column FIELD has this value"),
+        OPT_STR(0, "where", where, "FIELD=VALUE", "all records whose FIELD has this value"),
         OPT_STR(0, "key-file", file, "FILE", "keys, one a line; - is standard input"),
         OPT_STR(0, "dataset", o.dataset, "NAME",
                 "only look in this dataset (blocks that others share are erased there too)"),

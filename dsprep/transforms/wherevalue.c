@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "colpath.h"
 #include "whereparse.h"
 
 static int number(ds_wparse *s)
@@ -91,31 +92,12 @@ static enum ds_wtype column_type(enum ds_type t)
     }
 }
 
-/* The parts of a name, each with its NUL, an empty one at the end; *cut: where each begins. */
-static char *name_parts(const char *p, size_t len, size_t *n)
-{
-    char *out = calloc(len + 2, 1), *to = out;
-    *n = 1;
-    for (size_t i = 0; out && i < len; i++) {
-        if (p[i] == '`') {
-            for (i++; i < len && p[i] != '`'; i++)
-                *to++ = p[i];
-        } else if (p[i] == '.') {
-            *to++ = 0;
-            ++*n;
-        } else {
-            *to++ = p[i];
-        }
-    }
-    return out;
-}
-
 static int column(ds_wparse *s)
 {
     ds_err why = {0};
     const char *below = NULL;
     size_t n, k = 0;
-    char *parts = name_parts(s->p + s->from, s->to - s->from, &n);
+    char *parts = ds_colpath_parts(s->p + s->from, s->to - s->from, &n);
     if (!parts)
         return ds_fail_nomem(s->err);
     int at = ds_colname_find(s->names, parts, n, &k, &below, &why);

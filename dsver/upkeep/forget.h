@@ -11,12 +11,13 @@
 #define DS_FORGET_H
 
 #include "collect.h"
+#include "fieldvalue.h"
 #include "sign.h"
 #include "strlist.h"
 
 typedef struct ds_forget_opts {
     const ds_buf *keys;          /* NUL-terminated, one after the other; or: */
-    const char *field, *value;   /* records whose column has the value */
+    const ds_fieldvalue *where;  /* records with the value */
     const char *dataset;         /* only of this one; NULL: of all */
     const char *reason, *author; /* author: as in person.h */
     enum ds_signing sign;        /* the statement */
@@ -38,9 +39,10 @@ typedef struct ds_forgotten {
     uint64_t rows;            /* in all versions together */
     uint64_t versions;        /* that held one */
     uint64_t blocks, sources; /* rewritten; emptied */
-    ds_buf touched;           /* git_oid: of those versions */
-    ds_strlist datasets;      /* whose version each of them is */
-    ds_strlist unmet;         /* keys that no version has */
+    bool inner;          /* some records have objects or arrays where the value is looked for */
+    ds_buf touched;      /* git_oid: of those versions */
+    ds_strlist datasets; /* whose version each of them is */
+    ds_strlist unmet;    /* keys that no version has */
     ds_taint *taints;
     size_t ntaints, cap_taints;
     ds_sha statement; /* SHA-256 of its text */

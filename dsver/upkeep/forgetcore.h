@@ -40,6 +40,7 @@ typedef struct ds_forgetting {
     ds_forgetin *versions;
     size_t nversions, versions_cap;
     bool met_dataset, met_field; /* there is one of that name */
+    bool met_column, met_member; /* of its name itself; a record has it */
     bool met_files;              /* a version's records are files */
     /* the version at hand */
     ds_verside side;

@@ -1,5 +1,4 @@
 /* forgetfind.c - see forgetcore.h. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,12 +19,13 @@ typedef struct look {
     char hex[33];
     const void *key; /* of the record at hand */
     size_t len;
+    ds_fieldmet met;
 } look;
 
 typedef struct search {
     ds_forgetting *f;
-    long field; /* its column; -1: by key */
-    int64_t number;
+    bool by_value;
+    ds_fieldplace at;  /* where the value is looked for */
     ds_filecols files; /* where its records are files */
     bool is_files;
     size_t next;
@@ -46,15 +46,6 @@ static int key_of(const ds_recblock *rec, ds_hasher *h, char *hex, const void **
     return ds_key_derive(hex, h, s, rec->views, rec->values, err);
 }
 
-static bool has_value(const search *q, const ds_value *x, enum ds_type type)
-{
-    if (x->null)
-        return false;
-    if (type == DS_I64 || type == DS_BOOL)
-        return x->i == q->number;
-    return x->len == strlen(q->f->o->value) && memcmp(x->p, q->f->o->value, x->len) == 0;
-}
-
 /* Another name of a file that goes has no bytes but that one's, and tells its key. */
 static int names_file(const search *q, const ds_value *v, ds_err *err)
 {
@@ -71,13 +62,14 @@ static int names_file(const search *q, const ds_value *v, ds_err *err)
 static int is_meant(const search *q, look *k, ds_err *err)
 {
     const ds_recblock *rec = &k->look.rec;
-    const bool by_value = q->field >= 0;
+    const size_t c = q->at.column;
     ds_sha sum;
-    int rc =
-        by_value && has_value(q, &rec->values[q->field], rec->side->schema.cols[q->field].type);
+    int rc = q->by_value ? ds_fieldvalue_is(q->f->o->where, &q->at, rec->side->schema.cols[c].type,
+                                            &rec->values[c], &k->met, err)
+                         : 0;
     if (!rc && q->is_files)
         rc = names_file(q, rec->values, err);
-    if (rc < 0 || (!rc && by_value))
+    if (rc < 0 || (!rc && q->by_value))
         return rc;
     const bool found = rc > 0;
     rc = key_of(rec, k->hasher, k->hex, &k->key, &k->len, err);
@@ -138,6 +130,9 @@ static int take_look(void *ctx, ds_blocklook *l, ds_err *err)
     const search *q = ctx;
     ds_forgetting *f = q->f;
     const look *k = (const look *)l;
+    f->met_member |= k->met.member;
+    f->met_column |= !q->at.guessed;
+    f->out->inner |= k->met.inner;
     if (!k->rows.len)
         return 0;
     const ds_forgethit h = {.was = f->side.was[l->block],
@@ -161,43 +156,11 @@ static void look_fini(ds_blocklook *l)
     ds_buf_fini(&k->keys);
 }
 
-/* The column of --where in this version: its number, -1 when it has none such, < -1 error. */
-static long field_of(search *q, ds_err *err)
-{
-    const ds_schema *s = &q->f->side.schema;
-    const ds_forget_opts *o = q->f->o;
-    const long i = ds_schema_find(s, o->field);
-    if (i < 0)
-        return -1;
-    switch (s->cols[i].type) {
-    case DS_UTF8:
-    case DS_BYTES:
-    case DS_JSON:
-        return i;
-    case DS_BOOL:
-        q->number = strcmp(o->value, "true") == 0;
-        if (!q->number && strcmp(o->value, "false") != 0)
-            return ds_fail(err, DS_USAGE, "--where %s: true or false is wanted", o->field);
-        return i;
-    case DS_I64: {
-        char *end;
-        errno = 0;
-        q->number = strtoll(o->value, &end, 10);
-        if (errno || !*o->value || *end)
-            return ds_fail(err, DS_USAGE, "--where %s: a number is wanted", o->field);
-        return i;
-    }
-    default:
-        return ds_fail(err, DS_USAGE, "--where %s: a column of texts or whole numbers is wanted",
-                       o->field);
-    }
-}
-
 /* Looks through the blocks of the version at hand. */
 static int search_side(ds_forgetting *f, ds_err *err)
 {
     bool only[256] = {false};
-    search q = {.f = f, .field = -1};
+    search q = {.f = f, .by_value = f->o->where != NULL};
     const ds_schema *s = &f->side.schema;
     const ds_blockwalk w = {.size = sizeof(look),
                             .only = only,
@@ -206,12 +169,12 @@ static int search_side(ds_forgetting *f, ds_err *err)
                             .done = take_look,
                             .fini = look_fini,
                             .ctx = &q};
-    if (f->o->field) {
-        q.field = field_of(&q, err);
-        if (q.field < 0)
-            return q.field == -1 && !(err && err->code) ? 0 : DS_USAGE;
+    if (q.by_value) {
+        const int rc = ds_fieldvalue_place(&q.at, f->o->where, s, err);
+        if (rc <= 0)
+            return rc;
         f->met_field = true;
-        only[q.field] = true;
+        only[q.at.column] = true;
     }
     for (size_t i = 0; i < s->n; i++)
         only[i] |= ds_schema_is_key(s, i);
@@ -367,8 +330,19 @@ static int find_nothing(const ds_forgetting *f, ds_err *err)
 {
     if (f->o->dataset && !f->met_dataset)
         return ds_fail(err, DS_FAIL, "no dataset '%s' here (dsver ls lists them)", f->o->dataset);
-    if (f->o->field && !f->met_field)
-        return ds_fail(err, DS_FAIL, "no version has a column '%s'", f->o->field);
+    const ds_fieldvalue *w = f->o->where;
+    if (w && !f->met_field)
+        return ds_fail(err, DS_FAIL, "no version has a column '%s'", w->field);
+    if (w && !f->met_member && !f->met_column)
+        return ds_fail(err, DS_FAIL, "no version has a column '%s', and no record such a member",
+                       w->field);
+    if (w && !f->met_member)
+        return ds_fail(err, DS_FAIL, "no record of any version has '%s'", w->field);
+    if (f->out->inner)
+        return ds_fail(err, DS_FAIL,
+                       "no version holds such a record (in some, '%s' is an object or an array, "
+                       "which --where does not look into)",
+                       w->field);
     return ds_fail(err, DS_FAIL, "no version holds such a record");
 }
 
@@ -409,7 +383,7 @@ static int find_names(ds_forgetting *f, ds_err *err)
 int ds_forget_find(ds_forgetting *f, ds_err *err)
 {
     int rc = find_all(f, err);
-    if (!rc && f->o->field && f->met_files && f->erased.n)
+    if (!rc && f->o->where && f->met_files && f->erased.n)
         rc = find_names(f, err);
     sort_hits(f);
     f->out->records = f->erased.n;

@@ -140,6 +140,41 @@ EOF
     exits 0 other erased .dsver docs
 }
 
+@test "forget: by a member of JSON, named as in a filter, however it is written there" {
+    cat >p.jsonl <<'EOF'
+{"text":"chest one","patient":"P-1","who":{"mrn":12345678901234567890,"e-mail":"a@b"}}
+{"text":"chest two","patient":"P-2","who":{"mrn":12345678901234567891,"e-mail":"c=d"}}
+{"text":"chest three","patient":"P-11","who":{"mrn":3,"e-mail":"P-1"}}
+{"text":"chest four","patient":"M\u00fcller \"x\"","who":{"mrn":4}}
+{"text":"chest five","patient":["P-1","P-9"],"who":5}
+{"text":"chest six","patient":null}
+EOF
+    dsprep text -q --field text p.jsonl | dsver commit -q docs -
+    sed 's/chest/thorax/' p.jsonl >q.jsonl
+    dsprep text -q --field text q.jsonl | dsver commit -q docs -
+    exits 1 dsver forget -n --where meta.patent=P-1
+    has "no record of any version has 'meta.patent'"
+    exits 1 dsver forget -n --where text.patient=P-1
+    has "no version has a column 'text.patient'"
+    exits 1 dsver forget -n --where meta.patient=P-9
+    has "no version holds such a record (in some, 'meta.patient' is an object or an array"
+    exits 0 dsver forget -n --where patient=P-1
+    has "would erase 2 records, 2 rows in 2 versions" "in some records 'patient' is an object or an array"
+    exits 0 dsver forget -n --where meta.who.mrn=12345678901234567890
+    has "would erase 2 records, 2 rows"
+    exits 0 dsver forget -n --where 'meta.who.`e-mail`=c=d'
+    has "would erase 2 records, 2 rows"
+    exits 0 dsver forget -n --where 'meta.patient=Müller "x"'
+    has "would erase 2 records, 2 rows"
+    exits 2 dsver forget -n --where '`meta.patient=P-1'
+    exits 0 dsver forget --json --reason r --where meta.patient=P-1
+    has '"records":2,"rows":2,"versions":2,' '"uncompared":true'
+    ! dsver cat docs~1 | records - | grep -q '"patient":"P-1"' || return 1
+    [ "$(dsver cat docs | records - | grep -c chest)" -eq 0 ]
+    [ "$(dsver cat docs | records - | grep -c thorax)" -eq 5 ]
+    dsver fsck --read-data
+}
+
 @test "forget: blocks that versions share keep the origins that each version has" {
     echo '{"id":"r1","text":"one"}' >a.jsonl
     echo '{"id":"r2","text":"two"}' >b.jsonl
