@@ -29,6 +29,10 @@ const ds_command ds_ver_audit = {
         "store knows the run, lineage.json must be the one that was registered with it: this "
         "vouches for what nothing else can be compared with, such as which program and machine "
         "computed the run. A line for each check begins with ok, FAILED or unchecked.\n\n"
+        "Where no store is, or it does not know the run, the line 'unchecked registered' says "
+        "so, and the exit status stays as it is; with --registered that is FAILED, and so is "
+        "one that was made elsewhere. A run that is gone from the catalog though by the "
+        "operation log it was registered is FAILED in any case.\n\n"
         "A dataset that was a file is checked when --data gives it. The exit status is 0 when "
         "all is good, 1 when something is not or could not be checked, 12 when a file is "
         "damaged.",
@@ -97,9 +101,10 @@ static int audit(const char *dir, const char *store, ds_audit_opts *o, bool json
     if (!rc && a.failed)
         rc = ds_fail(err, a.corrupt ? DS_CORRUPT : DS_FAIL, "%s: %" PRIu64 " check%s failed", dir,
                      a.failed, ds_s(a.failed));
-    else if (!rc && a.unchecked && !o->offline)
-        rc = ds_fail(err, DS_FAIL, "%s: %" PRIu64 " check%s could not be made", dir, a.unchecked,
-                     ds_s(a.unchecked));
+    const uint64_t lacking = a.unchecked - a.unregistered;
+    if (!rc && lacking && !o->offline)
+        rc = ds_fail(err, DS_FAIL, "%s: %" PRIu64 " check%s could not be made", dir, lacking,
+                     ds_s(lacking));
     ds_audit_fini(&a);
     if (have)
         ds_store_close(&s);
@@ -133,6 +138,8 @@ static int run(int argc, char **argv)
     const ds_opt opts[] = {
         OPT_STR(0, "model", o.model, "DIR", "the base model, to check its digest too"),
         OPT_LIST(0, "data", files, "FILE", "a dataset that was a file; may be given repeatedly"),
+        OPT_FLAG(0, "registered", o.registered,
+                 "fail where the store does not know this very lineage.json"),
         OPT_FLAG(0, "offline", o.offline, "data that is not at hand is no failure"),
         VERB_STORE(store),
         VERB_JSON(json),

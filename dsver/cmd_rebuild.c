@@ -52,7 +52,8 @@ const ds_command ds_ver_rebuild = {
         "decided some, as they were decided.\n\n"
         "Records that were erased are counted. Where the sources still hold them the root is "
         "as recorded; where they do not, all other records must come out the same, and sources "
-        "may differ by what was erased.",
+        "may differ by what was erased: the result of --json is same, same_but_erased or "
+        "differs.",
     .run = run,
 };
 
@@ -99,17 +100,24 @@ static void say_three(const ds_remerge *m, int shown, const char *const words[4]
     printf("%s", words[3]);
 }
 
+/* The roots alone do not say it: where records were erased they may well be two. */
+static const char *result(const ds_recompared *got)
+{
+    return got->differs ? "differs" : got->same ? "same" : "same_but_erased";
+}
+
 static void say_json(const outcome *o)
 {
     const ds_recompared *got = o->got;
     char want[65], is[65];
     ds_sha_hex(want, o->want);
     ds_sha_hex(is, &got->root);
-    printf("{\"type\":\"rebuild\",\"commit\":\"%s\",\"same\":%s,\"root\":\"sha256:%s\","
+    printf("{\"type\":\"rebuild\",\"commit\":\"%s\",\"result\":\"%s\",\"same\":%s,\"root\":"
+           "\"sha256:%s\","
            "\"recorded\":\"sha256:%s\",\"records\":%" PRIu64 ",\"sources\":%" PRIu64
            ",\"erased\":%" PRIu64 ",\"sources_changed\":%" PRIu64 ",",
-           git_oid_tostr_s(o->id), got->same && !got->differs ? "true" : "false", is, want,
-           got->records, o->sources, got->erased, got->others);
+           git_oid_tostr_s(o->id), result(got), got->same && !got->differs ? "true" : "false", is,
+           want, got->records, o->sources, got->erased, got->others);
     if (o->merge)
         say_three(o->merge, GIT_OID_HEXSZ,
                   (const char *[]){"\"ours\":\"", "\",\"theirs\":\"", "\",\"base\":\"", "\","});

@@ -523,7 +523,7 @@ int ds_trainer_register(const ds_trainer *t, const char *checkpoint, bool left, 
     rc = rc ? rc : read_both(&l, &b, checkpoint, err);
     rc = rc ? rc : ds_store_open(&store, t->c.store, DS_OBJ_WRITE, err);
     rc = rc ? rc : ds_run_standing(&is, &store, &l, err);
-    if (!rc && (is == DS_RUN_NEW || (is == DS_RUN_OTHER && !left)))
+    if (!rc && (is <= DS_RUN_NEW || (is == DS_RUN_OTHER && !left)))
         rc = ds_run_register(&store, &l, b.data, b.len, name, checkpoint, err);
     ds_store_close(&store);
     ds_lineage_fini(&l);

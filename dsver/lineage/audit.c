@@ -104,29 +104,45 @@ static int check_name(audit *a, ds_err *err)
 /* What no other check holds against anything, such as what computed it, is what the catalog was
  * told when the checkpoint was made. The same run may have been made elsewhere, from versions with
  * the same records, and an altered commit looks like that: this store cannot say which it is. */
+static void say_standing(audit *a, enum ds_run_standing is, bool elsewhere)
+{
+    const char *name = a->out->lineage.name;
+    const enum ds_audit_status no = a->o->registered ? DS_AUDIT_FAILED : DS_AUDIT_UNCHECKED;
+    const uint64_t before = a->out->unchecked;
+
+    if (is == DS_RUN_KNOWN)
+        say(a, "registered", DS_AUDIT_OK, "the catalog has this lineage.json");
+    else if (is == DS_RUN_OTHER && elsewhere)
+        say(a, "registered", a->o->registered ? DS_AUDIT_FAILED : DS_AUDIT_OK,
+            "as one made elsewhere: the catalog has another lineage.json of %s, and not a version "
+            "that this one names; its commit, program and environment are taken as told",
+            name);
+    else if (is == DS_RUN_OTHER)
+        say(a, "registered", DS_AUDIT_FAILED, "the catalog has another lineage.json of %s", name);
+    else if (is == DS_RUN_LOST)
+        say(a, "registered", DS_AUDIT_FAILED,
+            "the catalog does not know the run, which by the operation log was registered: "
+            "something other than dsver removed it");
+    else
+        say(a, "registered", no, "%s; its commit, program and environment are taken as told",
+            !a->o->store          ? "there is no store to look into"
+            : is == DS_RUN_ABSENT ? "the catalog does not know the run"
+                                  : "the catalog knows the run, and not this step of it");
+    a->out->unregistered += a->out->unchecked - before;
+}
+
 static int check_registered(audit *a, ds_err *err)
 {
-    enum ds_run_standing is;
+    enum ds_run_standing is = DS_RUN_ABSENT;
     bool elsewhere = false;
     ds_err why = {0};
 
     for (size_t i = 0; i < a->out->lineage.run.ndatasets; i++)
         elsewhere |= *a->set.parts[i].want->commit && a->set.parts[i].where != DS_SET_COMMIT;
-    if (!a->o->store)
-        return 0;
-    const int rc = ds_run_standing(&is, a->o->store, &a->out->lineage, &why);
+    const int rc = a->o->store ? ds_run_standing(&is, a->o->store, &a->out->lineage, &why) : 0;
     if (rc)
         return found(a, "registered", &why, rc, err);
-    if (is == DS_RUN_KNOWN)
-        say(a, "registered", DS_AUDIT_OK, "the catalog has this lineage.json");
-    else if (is == DS_RUN_OTHER && elsewhere)
-        say(a, "registered", DS_AUDIT_OK,
-            "as one made elsewhere: the catalog has another lineage.json of %s, and not a version "
-            "that this one names; its commit, program and environment are taken as told",
-            a->out->lineage.name);
-    else if (is == DS_RUN_OTHER)
-        say(a, "registered", DS_AUDIT_FAILED, "the catalog has another lineage.json of %s",
-            a->out->lineage.name);
+    say_standing(a, is, elsewhere);
     return 0;
 }
 

@@ -15,14 +15,16 @@ typedef struct ds_audit_opts {
     const char *model;        /* the base model's folder, or NULL */
     const char *const *files; /* datasets that are files */
     size_t nfiles;
-    bool offline; /* data that cannot be found is no failure */
+    bool offline;    /* data that cannot be found is no failure */
+    bool registered; /* that the catalog does not know it is one */
 } ds_audit_opts;
 
 typedef struct ds_audit {
     ds_lineage lineage;
     ds_sha run;
     uint64_t failed, unchecked;
-    bool corrupt; /* some file cannot be read for what it is */
+    uint64_t unregistered; /* of those: 1 where nobody is there who would know it */
+    bool corrupt;          /* some file cannot be read for what it is */
 } ds_audit;
 void ds_audit_fini(ds_audit *a);
 

@@ -416,6 +416,31 @@ static int blob_of(git_oid *id, const ds_lineage *l, ds_err *err)
     return rc;
 }
 
+typedef struct lastword {
+    const char *ref;
+    bool there;
+} lastword;
+
+static int on_entry(void *ctx, const ds_opentry *e, ds_err *err)
+{
+    lastword *w = ctx;
+    (void)err;
+    if (strcmp(e->ref, w->ref) == 0)
+        w->there = e->has_after;
+    return 0;
+}
+
+/* Whether the operation log leaves the ref, which is not there, somewhere. A log that is damaged
+ * tells as much as it does. */
+static int was_logged(bool *was, ds_store *s, const char *ref, ds_err *err)
+{
+    lastword w = {.ref = ref};
+    ds_err why = {0};
+    const int rc = ds_oplog_each(s->dir, on_entry, &w, &why);
+    *was = w.there;
+    return rc && rc != DS_CORRUPT ? ds_fail(err, rc, "%s", why.msg) : 0;
+}
+
 /* A checkpoint that was registered again, of a run made twice, takes the place of the first: so all
  * that the ref ever led to is looked through, back to a commit that is no run's. */
 int ds_run_standing(enum ds_run_standing *out, ds_store *s, const ds_lineage *l, ds_err *err)
@@ -429,6 +454,11 @@ int ds_run_standing(enum ds_run_standing *out, ds_store *s, const ds_lineage *l,
     *out = DS_RUN_NEW;
     rc = rc ? rc : blob_of(&blob, l, err);
     rc = rc ? rc : ds_ref_get(s->cat, ref, &at, err);
+    if (rc == 0) {
+        bool was = false;
+        rc = was_logged(&was, s, ref, err);
+        *out = was ? DS_RUN_LOST : DS_RUN_ABSENT;
+    }
     snprintf(path, sizeof path, "lineage/%s.json", l->name);
     while (rc > 0 && *out != DS_RUN_KNOWN && v.has_parent) {
         rc = ds_version_get(&v, s->cat, &at, err);

@@ -19,9 +19,10 @@
 int ds_run_register(ds_store *s, const ds_lineage *l, const void *lineage_json, size_t len,
                     const char *run_name, const char *checkpoint, ds_err *err);
 
-/* Has the catalog this very lineage.json? Not that of a step that it has none of (new), nor where
- * all that it ever had of the step are others. */
-enum ds_run_standing { DS_RUN_NEW, DS_RUN_KNOWN, DS_RUN_OTHER };
+/* Has the catalog this very lineage.json? Not that of a run (absent) or a step (new) that it has
+ * none of, nor where all that it ever had of the step are others. Lost: of a run that it has not,
+ * and that by the operation log it has. */
+enum ds_run_standing { DS_RUN_ABSENT, DS_RUN_LOST, DS_RUN_NEW, DS_RUN_KNOWN, DS_RUN_OTHER };
 int ds_run_standing(enum ds_run_standing *out, ds_store *s, const ds_lineage *l, ds_err *err);
 
 /* What a run in this folder is called; DS_USAGE where no run can be called so. malloc'd. */

@@ -68,8 +68,8 @@ failed() {
     mkrun .dsver docs other "tokenizer=$TOKENIZER" seed=8
     sed -i "s/$new/0123456789012345678901234567890123456789/" {run,other}/step-000006/lineage.json
     exits 0 dsver audit other/step-000006
-    has "commit 0123456789012345678901234567890123456789 is not in the store"
-    ! has "registered" || return 1
+    has "commit 0123456789012345678901234567890123456789 is not in the store" \
+        "unchecked registered: the catalog does not know the run"
     # of a run that was registered here the catalog knows another: that one made elsewhere would pass, too, is said
     exits 0 dsver audit run/step-000006
     has "ok registered: as one made elsewhere: the catalog has another lineage.json of step-000006" "taken as told"
@@ -153,6 +153,37 @@ failed() {
     done
 }
 
+@test "audit: a run that the catalog does not know is told of, and one that was taken out of it" {
+    dsver init other >/dev/null
+    dsver cat docs~1 >old && dsver cat docs >new
+    DSVER_STORE=other dsver commit docs old >/dev/null
+    DSVER_STORE=other dsver commit docs new >/dev/null
+    exits 0 dsver audit --store other run/step-000003
+    has "unchecked registered: the catalog does not know the run; its commit, program and environment are taken as told"
+    exits 0 dsver audit --store other --json run/step-000003
+    has '"check":"registered","status":"unchecked"' '"failed":0,"unchecked":1'
+    exits 1 dsver audit --store other --registered run/step-000003
+    failed registered
+    exits 0 dsver audit --registered run/step-000003
+    # a later step of it than any that was registered
+    ref=$(git -C .dsver/catalog.git for-each-ref --format='%(refname)' refs/dsver/runs)
+    first=$(git -C .dsver/catalog.git log --first-parent --format=%H "$ref" | tail -n +2 | head -n 1)
+    last=$(git -C .dsver/catalog.git rev-parse "$ref")
+    git -C .dsver/catalog.git update-ref "$ref" "$first"
+    exits 0 dsver audit run/step-000006
+    has "unchecked registered: the catalog knows the run, and not this step of it"
+    git -C .dsver/catalog.git update-ref "$ref" "$last"
+    # what dsver itself brought is in its log
+    dsver remote add far "$PWD/far" >/dev/null
+    dsver push far >/dev/null
+    dsver clone far copy >/dev/null
+    exits 0 dsver audit --store copy --registered run/step-000006
+    git -C copy/.dsver/catalog.git update-ref -d "$ref"
+    exits 1 dsver audit --store copy run/step-000006
+    failed registered
+    has "which by the operation log was registered: something other than dsver removed it"
+}
+
 @test "audit: the tokenizer was swapped" {
     echo '{}' >run/step-000006/tokenizer.json
     exits 1 dsver audit run/step-000006
@@ -197,6 +228,7 @@ failed() {
     exits 1 dsver audit run/step-000006
     has "unchecked dataset docs: there is no store to look into" "unchecked order"
     exits 0 dsver audit --offline run/step-000006
+    has "unchecked registered: there is no store to look into"
     exits 0 dsver audit --data t.dsr run/step-000006
     has "ok dataset docs: t.dsr: 80 records" "ok order: 18 rows"
     exits 1 dsver audit --data old.dsr run/step-000006

@@ -268,7 +268,7 @@ sys.stdout.buffer.write(dsr.write(schema, [[b"one"]], provenance=[dsr.step("dspr
     exits 0 dsver rebuild docs --source t.jsonl --file "$TOKENIZER"
     has "rebuilt, but for what was erased: root sha256:" "398 records" "3 erased" "1 source changed since"
     exits 0 dsver rebuild docs --source t.jsonl --file "$TOKENIZER" --json
-    has '"same":false' '"erased":3' '"differs":null'
+    has '"result":"same_but_erased","same":false' '"erased":3' '"differs":null'
     sed 's/record 20 says/record 20 said/' t.jsonl >other && mv other t.jsonl
     exits 1 dsver rebuild docs --source t.jsonl --file "$TOKENIZER"
     has "record 21, key 'r020': its column 'text'"
