@@ -28,7 +28,11 @@ const ds_command ds_ver_fsck = {
         "affected, eight at most; for a pack that is missing or cut off there is a line for "
         "each piece that it held. The exit status is 12 when there was a problem. A damaged "
         "index is rebuilt by dsver reindex; missing and damaged pieces come back with dsver "
-        "repair. Lines about refs that something other than dsver moved are notes.",
+        "repair. Lines about refs that something other than dsver moved are notes.\n\n"
+        "--oplog holds the store against a hash that was kept elsewhere (dsver oplog -q prints "
+        "it): its operation log must still go through that entry, as it does not in an older "
+        "copy that was put in the store's place, and refs that something other than dsver moved "
+        "since, or that are not where the log leaves them, are problems.",
     .run = run,
 };
 
@@ -98,15 +102,48 @@ static int parse_subset(ds_health_opts *o, const char *text, ds_err *err)
     return 0;
 }
 
+static void say_end(const ds_health *h, const ds_health_opts *o, bool json)
+{
+    if (json) {
+        printf("{\"type\":\"fsck\",\"read_data\":%s,\"part\":%u,\"parts\":%u,\"versions\":%" PRIu64
+               ",\"git_objects\":%" PRIu64 ",\"packs\":%" PRIu64 ",\"objects\":%" PRIu64
+               ",\"bytes\":%" PRIu64 ",\"afar\":%" PRIu64 ",\"erased\":%" PRIu64
+               ",\"operations\":%" PRIu64 ",\"undone\":%" PRIu64 ",\"unlogged\":%" PRIu64
+               ",\"problems\":%" PRIu64 "}\n",
+               o->read_data && !o->parts ? "true" : "false", o->parts ? o->part + 1 : 0, o->parts,
+               h->versions, h->git_objects, h->objs.packs, h->objs.objects, h->objs.bytes, h->afar,
+               h->erased, h->operations, h->undone, h->unlogged, h->problems);
+        return;
+    }
+    if (h->erased)
+        printf("verified, %" PRIu64 " block%s or page%s with something erased\n", h->erased,
+               ds_s(h->erased), ds_s(h->erased));
+    printf("%" PRIu64 " version%s, %" PRIu64 " git object%s, %" PRIu64 " piece%s in %" PRIu64
+           " pack%s%s: %" PRIu64 " problem%s\n",
+           h->versions, ds_s(h->versions), h->git_objects, ds_s(h->git_objects), h->objs.objects,
+           ds_s(h->objs.objects), h->objs.packs, ds_s(h->objs.packs),
+           o->parts       ? ", a part of all bytes read"
+           : o->read_data ? ", all bytes read"
+                          : "",
+           h->problems, ds_s(h->problems));
+    if (h->afar)
+        printf("%" PRIu64 " piece%s at the remote and not here\n", h->afar,
+               h->afar == 1 ? " is" : "s are");
+}
+
 static int run(int argc, char **argv)
 {
     bool json = false, read_data = false;
-    const char *store = NULL, *subset = NULL;
+    const char *store = NULL, *subset = NULL, *since = NULL;
+    ds_sha hash;
     int64_t threads = 0;
     const ds_opt opts[] = {
         OPT_FLAG(0, "read-data", read_data, "read and check every byte"),
         OPT_STR(0, "read-data-subset", subset, "N/T",
                 "read and check the N-th of T parts of the packs: T runs reach all of them"),
+        OPT_STR(0, "oplog", since, "HASH",
+                "fail unless the operation log goes through the entry with this hash, and all "
+                "refs are where it leaves them"),
         VERB_THREADS(threads),
         VERB_STORE(store),
         VERB_JSON(json),
@@ -125,33 +162,13 @@ static int run(int argc, char **argv)
              : read_data
                  ? ds_fail(&err, DS_USAGE, "--read-data and --read-data-subset exclude each other")
                  : parse_subset(&o, subset, &err);
+    rc = rc || !since ? rc : verb_sha(&hash, "--oplog", since, &err);
+    o.since = since ? &hash : NULL;
     rc = rc ? rc : open_store(&s, store, &err);
     if (!rc)
         rc = ds_health_check(&h, &s, &o, on_trouble, &json, &err);
-    if (!rc && json)
-        printf("{\"type\":\"fsck\",\"read_data\":%s,\"part\":%u,\"parts\":%u,\"versions\":%" PRIu64
-               ",\"git_objects\":%" PRIu64 ",\"packs\":%" PRIu64 ",\"objects\":%" PRIu64
-               ",\"bytes\":%" PRIu64 ",\"afar\":%" PRIu64 ",\"erased\":%" PRIu64
-               ",\"operations\":%" PRIu64 ",\"undone\":%" PRIu64 ",\"unlogged\":%" PRIu64
-               ",\"problems\":%" PRIu64 "}\n",
-               o.read_data && !o.parts ? "true" : "false", o.parts ? o.part + 1 : 0, o.parts,
-               h.versions, h.git_objects, h.objs.packs, h.objs.objects, h.objs.bytes, h.afar,
-               h.erased, h.operations, h.undone, h.unlogged, h.problems);
-    else if (!rc && h.erased)
-        printf("verified, %" PRIu64 " block%s or page%s with something erased\n", h.erased,
-               ds_s(h.erased), ds_s(h.erased));
-    if (!rc && !json)
-        printf("%" PRIu64 " version%s, %" PRIu64 " git object%s, %" PRIu64 " piece%s in %" PRIu64
-               " pack%s%s: %" PRIu64 " problem%s\n",
-               h.versions, ds_s(h.versions), h.git_objects, ds_s(h.git_objects), h.objs.objects,
-               ds_s(h.objs.objects), h.objs.packs, ds_s(h.objs.packs),
-               o.parts       ? ", a part of all bytes read"
-               : o.read_data ? ", all bytes read"
-                             : "",
-               h.problems, ds_s(h.problems));
-    if (!rc && !json && h.afar)
-        printf("%" PRIu64 " piece%s at the remote and not here\n", h.afar,
-               h.afar == 1 ? " is" : "s are");
+    if (!rc)
+        say_end(&h, &o, json);
     if (!rc && h.problems)
         ds_fail(&err, DS_CORRUPT, "%" PRIu64 " problem%s found", h.problems, ds_s(h.problems));
     ds_store_close(&s);

@@ -22,8 +22,9 @@ const ds_command ds_ver_oplog = {
         "chained: each holds the hash of the one before, so one that was edited or removed is "
         "found, and it exits with 12. If the last entries were cut off, refs are no longer "
         "where the log leaves them (dsver fsck reports that); proof is a hash that was kept "
-        "elsewhere: --contains says whether the chain still goes through it (exit 1 when "
-        "not).\n\n"
+        "elsewhere (-q prints the last one): --contains says whether the chain still goes "
+        "through it (exit 1 when not), --after what was done since, and dsver fsck --oplog "
+        "holds the refs against the log, too.\n\n"
         "The actor is --author's of the command, else that of git's configuration; uid is the "
         "system's. The log belongs to this store and is not pushed.",
     .run = run,
@@ -31,9 +32,10 @@ const ds_command ds_ver_oplog = {
 
 typedef struct listing {
     bool json, quiet;
-    const char *command, *ref;
-    ds_sha want;
+    const char *command, *ref, *after;
+    ds_sha want, from;
     bool wanted, found;
+    bool reached;              /* the entry of `after` */
     uint64_t n, broken, first; /* entries; broken ones, and the line of the first */
     ds_sha head;
 } listing;
@@ -98,7 +100,9 @@ static int on_entry(void *ctx, const ds_opentry *e, ds_err *err)
     if (e->trouble && l->broken++ == 0)
         l->first = e->line;
     l->found |= l->wanted && !l->broken && ds_sha_eq(&e->hash, &l->want);
-    if (l->quiet || (l->command && strcmp(l->command, e->command) != 0) ||
+    const bool late = !l->after || l->reached;
+    l->reached |= l->after && !l->broken && ds_sha_eq(&e->hash, &l->from);
+    if (l->quiet || !late || (l->command && strcmp(l->command, e->command) != 0) ||
         (l->ref && strcmp(l->ref, e->ref) != 0))
         return 0;
     if (l->json)
@@ -114,8 +118,10 @@ static int work(listing *l, const char *store, const char *contains, ds_err *err
     char hex[65];
     int rc = 0;
     l->wanted = contains != NULL;
-    if (contains && !ds_sha_parse(&l->want, contains, strlen(contains)))
-        rc = ds_fail(err, DS_USAGE, "--contains wants a hash: 64 hex digits in lower case");
+    if (contains)
+        rc = verb_sha(&l->want, "--contains", contains, err);
+    if (!rc && l->after)
+        rc = verb_sha(&l->from, "--after", l->after, err);
     rc = rc ? rc : ds_store_find(&dir, store, err);
     rc = rc ? rc : ds_oplog_each(dir, on_entry, l, err);
     ds_sha_hex(hex, &l->head);
@@ -131,6 +137,8 @@ static int work(listing *l, const char *store, const char *contains, ds_err *err
                      dir, l->broken, ds_s(l->broken), l->first);
     if (!rc && l->wanted && !l->found)
         rc = ds_fail(err, DS_FAIL, "%s/oplog: no entry has that hash", dir);
+    if (!rc && l->after && !l->reached)
+        rc = ds_fail(err, DS_FAIL, "%s/oplog: no entry has the hash of --after", dir);
     free(dir);
     return rc;
 }
@@ -143,6 +151,8 @@ static int run(int argc, char **argv)
         OPT_STR(0, "command", l.command, "NAME", "only entries of this command"),
         OPT_STR(0, "ref", l.ref, "REF",
                 "only entries about this ref, such as refs/heads/docs/main"),
+        OPT_STR(0, "after", l.after, "HASH",
+                "only entries behind the one with this hash; fail unless it is there"),
         OPT_STR(0, "contains", contains, "HASH",
                 "fail unless the chain goes through the entry with this hash"),
         OPT_FLAG('q', "quiet", l.quiet,

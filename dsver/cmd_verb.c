@@ -41,6 +41,14 @@ enum ds_signing verb_sign(const verb_signing *v)
     return v->no ? DS_SIGN_NO : v->yes ? DS_SIGN_YES : DS_SIGN_CONFIG;
 }
 
+int verb_sha(ds_sha *out, const char *option, const char *text, ds_err *err)
+{
+    const char *hex = strncmp(text, "sha256:", 7) == 0 ? text + 7 : text;
+    return ds_sha_parse(out, hex, strlen(hex))
+               ? 0
+               : ds_fail(err, DS_USAGE, "%s wants a hash: 64 hex digits in lower case", option);
+}
+
 const char *verb_bytes(char out[32], uint64_t n)
 {
     static const char *const unit[] = {"KB", "MB", "GB", "TB", "PB", "EB"};

@@ -51,6 +51,9 @@ void verb_json_buf(FILE *f, const void *p, size_t n);
  * DS_CORRUPT stands in *first; of others after that one a warning says so. So a list goes on, and
  * ends with *first. < 0: it cannot be told. */
 int verb_check_version(ds_catalog *c, const ds_version *v, ds_err *first, ds_err *err);
+/* The value of an option that is a SHA-256: 64 hex digits, with or without "sha256:" before them.
+ */
+int verb_sha(ds_sha *out, const char *option, const char *text, ds_err *err);
 /* A file of keys, one a line, - for standard input: into text, and each that is not empty to fn,
  * lent from there. */
 int verb_key_file(ds_buf *text, const char *file,

@@ -396,8 +396,8 @@ int ds_oprefs_add(ds_oprefs *r, const ds_opentry *e, ds_err *err)
     if (rc)
         return rc;
     ds_opref *o = &r->v[at];
-    o->gap |= !same(e->has_before, &e->before, o->has_after, &o->after) &&
-              !same(e->has_before, &e->before, o->has_before, &o->before);
+    o->gap = !same(e->has_before, &e->before, o->has_after, &o->after) &&
+             !same(e->has_before, &e->before, o->has_before, &o->before);
     o->has_before = e->has_before;
     o->has_after = e->has_after;
     o->before = e->before;

@@ -57,7 +57,7 @@ typedef struct ds_opref {
     char *name;
     bool has_before, has_after; /* of its last entry, which may not have come about */
     git_oid before, after;
-    bool gap; /* at some time it was not where the entry before had left it */
+    bool gap; /* when its last entry was written it was not where the one before had left it */
 } ds_opref;
 typedef struct ds_oprefs {
     ds_opref *v; /* sorted by name */

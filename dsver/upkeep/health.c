@@ -34,7 +34,7 @@ typedef struct kept {
 typedef struct health {
     ds_store *store;
     ds_health *out;
-    bool read_data;
+    const ds_health_opts *o;
     ds_trouble_fn fn;
     void *ctx;
     kept *kept;
@@ -242,25 +242,40 @@ static int check_catalog(health *h, ds_err *err)
 
 typedef struct opscan {
     health *h;
+    bool found, broken; /* the entry that must be there, in a chain that is whole up to it */
     ds_oprefs refs;
 } opscan;
 
-static int check_entry(void *ctx, const ds_opentry *e, ds_err *err)
-{
-    opscan *o = ctx;
-    o->h->out->operations++;
-    if (e->trouble)
-        tell(o->h, "oplog", e->offset, "", e->trouble, "");
-    return ds_oprefs_add(&o->refs, e, err);
-}
-
+/* A note, but where the log is held against an entry of it: then it is what was asked for. */
 static void tell_ref(health *h, const char *ref, const char *what)
 {
     char reason[800];
     snprintf(reason, sizeof reason, "%.600s %s", ref, what);
     const ds_trouble t = {
-        .note = true, .file = "catalog.git", .id = "", .reason = reason, .versions = ""};
+        .note = !h->o->since, .file = "catalog.git", .id = "", .reason = reason, .versions = ""};
+    h->out->problems += !t.note;
     h->fn(h->ctx, &t);
+}
+
+static int check_entry(void *ctx, const ds_opentry *e, ds_err *err)
+{
+    opscan *o = ctx;
+    const ds_sha *since = o->h->o->since;
+    const bool later = o->found;
+    o->h->out->operations++;
+    o->broken |= e->trouble != NULL;
+    o->found |= since && !o->broken && ds_sha_eq(&e->hash, since);
+    if (e->trouble)
+        tell(o->h, "oplog", e->offset, "", e->trouble, "");
+    const int rc = ds_oprefs_add(&o->refs, e, err);
+    const ds_opref *r = rc || !later || !*e->ref ? NULL : ds_oprefs_find(&o->refs, e->ref);
+    if (r && r->gap) {
+        char what[80];
+        snprintf(what, sizeof what,
+                 "was moved by something other than dsver before operation %" PRIu64, e->seq);
+        tell_ref(o->h, e->ref, what);
+    }
+    return rc;
 }
 
 /* Git's own commands may have moved it, which nothing forbids. */
@@ -330,6 +345,13 @@ static int check_oplog(health *h, ds_err *err)
         ds_fail(err, rc, "%s", why.msg);
     }
     ds_err_clear(&why);
+    if (!rc && h->o->since && !o.found)
+        tell(h, "oplog", 0, "",
+             o.broken ? "the chain is broken before it comes to the entry with the hash that was "
+                        "given"
+                      : "no entry has the hash that was given: entries were cut off or written "
+                        "anew, or the store is an older copy, or another",
+             "");
     if (!rc)
         rc = h->out->operations ? ds_ref_each_raw(h->store->cat, check_logged, &o, &why)
                                 : check_begun(h, &why);
@@ -442,7 +464,7 @@ static int check_version(health *h, const ds_version *v, ds_err *err)
     int rc = ds_version_meta(&m, h->store->cat, v, err);
     if (!rc)
         rc = ds_version_schema(&schema, h->store->cat, &v->tree, err);
-    if (!rc && h->read_data)
+    if (!rc && h->o->read_data)
         rc = ds_rootsum_new(&sum, err);
     if (!rc)
         rc = check_lines(h, v, "blocks", sum, &rows, &blocks, err);
@@ -583,8 +605,7 @@ int ds_health_check(ds_health *out, ds_store *s, const ds_health_opts *o, ds_tro
     ds_err none = {0};
     if (!err)
         err = &none;
-    health h = {
-        .store = s, .out = out, .read_data = o->read_data, .fn = fn, .ctx = ctx, .err = err};
+    health h = {.store = s, .out = out, .o = o, .fn = fn, .ctx = ctx, .err = err};
     *out = (ds_health){0};
     int rc = ds_objstore_scrub(s->objs, o->read_data, o->part, o->parts, o->threads, on_piece, &h,
                                &out->objs, err);

@@ -36,6 +36,8 @@ typedef struct ds_health {
 
 typedef struct ds_health_opts {
     bool read_data;
+    const ds_sha *since;  /* an entry of the operation log that must be there, and behind which refs
+                             moved by something other than dsver are problems; NULL: none */
     unsigned part, parts; /* only of every parts-th pack, from 0; parts 0: of all */
     int threads;
 } ds_health_opts;

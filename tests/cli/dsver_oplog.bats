@@ -129,6 +129,39 @@ id() {
     dsver fsck | grep -q 'refs/heads/d/main was moved by something other than dsver'
 }
 
+@test "fsck --oplog: an older copy put in its place, a branch moved back, then and since" {
+    put one d
+    cp -R .dsver older
+    put two d
+    kept=$(dsver oplog -q | sed 's/.*last //')
+    put three d
+    exits 0 dsver fsck --oplog "$kept"
+    exits 0 dsver fsck --oplog "sha256:$kept"
+    exits 2 dsver fsck --oplog 12
+    [ "$(dsver oplog --after "$kept" | wc -l)" -eq 1 ]
+    exits 1 dsver oplog --after "${kept//[0-4]/7}"
+    # who moves a branch back and goes on from there
+    cp -R .dsver good
+    git -C .dsver/catalog.git update-ref refs/heads/d/main refs/heads/d/main~2
+    exits 12 dsver fsck --json --oplog "$kept"
+    has '"type":"problem","file":"catalog.git"' "refs/heads/d/main was moved by something other than dsver" '"problems":1'
+    put four d
+    exits 0 dsver fsck
+    exits 12 dsver fsck --oplog "$kept"
+    has "refs/heads/d/main was moved by something other than dsver before operation "
+    exits 0 dsver fsck --oplog "$(dsver oplog -q | sed 's/.*last //')" # which was told of before
+    # a backup of before the hash
+    rm -rf .dsver && mv older .dsver
+    exits 0 dsver fsck
+    exits 12 dsver fsck --oplog "$kept"
+    has "oplog: no entry has the hash that was given" "an older copy"
+    exits 1 dsver oplog -q --after "$kept"
+    rm -rf .dsver && mv good .dsver
+    sed -i '2s/commit/comnit/' .dsver/oplog
+    exits 12 dsver fsck --oplog "$kept"
+    has "the chain is broken before it comes to the entry"
+}
+
 @test "a half line of a writer that died is cut by the next one; a store from before the log begins one" {
     put one d
     printf '{"seq":3,"time":"2026' >>.dsver/oplog
