@@ -9,6 +9,7 @@
 #include "dcmchar.h"
 #include "dcmcodec.h"
 #include "dicomdevice.h"
+#include "dcmdiffusion.h"
 #include "dicomfacts.h"
 #include "dicomfiles.h"
 #include "dicominput.h"
@@ -195,7 +196,8 @@ static int clean(work *w, ds_err *err)
 {
     unsigned flags = 0;
     w->touched = true;
-    int rc = dcm_tree_utf8(w->t, w->o->encoding, &flags, err);
+    int rc = dcm_diffusion_fill(w->t, err); /* de-identification drops where it is from */
+    rc = rc ? rc : dcm_tree_utf8(w->t, w->o->encoding, &flags, err);
     if (rc == 0 && w->o->key)
         rc = dcm_deid_run(w->t, w->o->policy, w->o->key, w->r.ids, w->r.actions, &w->v, err);
     w->r.unread = flags & DCM_CHAR_REPLACED;

@@ -85,6 +85,24 @@ def slice_of(where, k, pos, series="1.3.6.1.55.2", uid=None, turn=0, orientation
         raster(pixels(k), slope=slope))
 
 
+def diffusion(maker, b):
+    def fl(tag, *v):
+        return el(tag, b"FL", struct.pack("<%df" % len(v), *v))
+    if maker == "siemens":  # of VR UN where a writer did not know the element
+        return [el(0x00190010, b"LO", "SIEMENS MR HEADER"), el(0x0019100c, b"UN" if b else b"IS", str(b))] + (
+            [el(0x0019100e, b"FD", struct.pack("<3d", 0.6, 0, -0.8))] if b else [])
+    if maker == "ge":
+        return [el(0x00180020, b"CS", "EP\\RM"), el(0x00430011, b"LO", "GEMS_PARM_01"),
+                el(0x00431139, b"IS", "%d\\8\\0\\0" % (b and 1000000000 + b))]
+    if maker == "ge-other":  # a spin echo has some number there, too
+        return [el(0x00180020, b"CS", "SE"), el(0x00430010, b"LO", "GEMS_PARM_01"), el(0x00431039, b"IS", "%d\\0\\0\\0" % b)]
+    if maker == "philips":
+        return [el(0x20010010, b"LO", "Philips Imaging DD 001"), fl(0x20011003, b), el(0x20050010, b"LO", "PHILIPS MR IMAGING DD 001"),
+                fl(0x200510b0, 0, 0), fl(0x200510b1, 1), fl(0x200510b2, 0)]
+    return [el(0x00190010, b"LO", "SIEMENS MR HEADER"), el(0x0019100c, b"IS", "500"),  # the standard's own comes first
+            el(0x00189087, b"FD", struct.pack("<d", b))]
+
+
 def frames_of(where, shared_more=b""):
     """An enhanced object: two temporal positions of three slices, in an order of its own."""
     frames = [(t, z) for z in (2, 0, 1) for t in (2, 1)]
@@ -175,6 +193,10 @@ def make(kind, where):
     elif kind == "echoes":
         for k in range(6):
             slice_of(where, k, (0, 0, 4 * (k % 3)), more=[el(0x00180086, b"IS", str(1 + k // 3))])
+    elif kind.startswith("diffusion-"):  # what a maker has in elements of its own
+        maker = kind[len("diffusion-"):]
+        for k in range(6):
+            slice_of(where, k, (0, 0, 4 * (k % 3)), more=diffusion(maker, 0 if k < 3 else 800))
     elif kind == "mosaic":
         for k in range(2):
             slice_of(where, k, (0, 0, 4), more=[el(0x00080008, b"CS", "ORIGINAL\\PRIMARY\\M\\ND\\MOSAIC")])

@@ -149,6 +149,33 @@ is() { # is WANTED N MEMBER...
     is 0 2 volume doubled
 }
 
+@test "dicom volume: diffusion weighting that a maker keeps in private elements tells stacks apart" {
+    records diffusion-siemens --record volume
+    is '{"b_value":0}' 1 volume split
+    is '{"b_value":800,"gradient":[0.6,0,-0.8]}' 2 volume split
+    is "\"$(make slices 3 4 5)\"" 2 image sha256
+    is 0 2 volume doubled
+    is 800 2 meta DiffusionBValue
+    is '[0.6,0,-0.8]' 2 meta DiffusionGradientOrientation
+    [[ "$(cat out)" != *SIEMENS* ]]
+    records diffusion-ge --record volume # a flag in the higher digits; zero there tells nothing
+    is '{"b_value":800}' 1 volume split
+    is '{}' 2 volume split
+    records diffusion-philips --record volume
+    is '{"b_value":800,"gradient":[0,1,0]}' 1 volume split
+    is '{}' 2 volume split
+    records diffusion-ge-other --record volume
+    is '{}' 2 volume split
+    is '"occurrence"' 2 volume split_by
+    records diffusion-standard --record volume
+    is '{"b_value":0}' 1 volume split
+    is '{"b_value":800}' 2 volume split
+    # one image by itself, and without de-identification
+    dsprep dicom -q --deid none diffusion-siemens | dsprep head -n 10 >out
+    [ "$(grep -c '"DiffusionBValue":800' out)" = 3 ]
+    [ "$(grep -c '"DiffusionBValue":0' out)" = 3 ]
+}
+
 @test "dicom volume: a tilted gantry's shear is in the affine" {
     records tilt --record volume
     is '[0.7,0,0,0,0,0.6400000000000001,0,0,0,-0.48,5,0,0,0,0,1]' 1 affine
