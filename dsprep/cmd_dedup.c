@@ -2,14 +2,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "blockpipe.h"
 #include "cmd_transform.h"
 #include "cutparts.h"
-#include "dupset.h"
+#include "firstpass.h"
 #include "hash.h"
-#include "minhash.h"
+#include "nearopts.h"
+#include "rowmarks.h"
 #include "sig.h"
-#include "term.h"
 #include "twice.h"
 
 static int run(int argc, char **argv);
@@ -62,7 +61,8 @@ typedef struct dedup_opts {
     ds_opt_list against;
     const char *column;
     const char *parts, *count;
-    int64_t memory, seed, bands, rows, words, min_chars;
+    ds_nearopts like;
+    int64_t memory, min_chars;
     bool near, mark;
 } dedup_opts;
 
@@ -75,67 +75,26 @@ typedef struct dedup {
     ds_minhash minhash;
     ds_dupset *set;
     uint64_t before; /* records of --against */
-    ds_instream *in;
-    ds_progress progress;
+    ds_firstpass pass;
 } dedup;
 
 /* ---- the first pass: marks ---- */
 
 typedef struct work {
-    ds_minwork min;
+    ds_rowmarks marks;
     ds_hasher *hasher;
     ds_colview *views;
     ds_value *values;
-    ds_buf bands;  /* u64: hashes of one text */
-    ds_buf marks;  /* of the block's records, one after the other */
-    ds_buf nmarks; /* u32 a record */
     ds_buf keys, key_ends;
 } work;
-
-/* Which band, and its hash: other bands' hashes are other marks. */
-static int put_band(work *w, unsigned band, uint64_t hash)
-{
-    uint8_t mark[DS_DUP_MARK] = {(uint8_t)band};
-    ds_set_u64(mark + 1, hash);
-    mark[9] = (uint8_t)(band >> 8);
-    return ds_buf_put(&w->marks, mark, sizeof mark);
-}
-
-static int put_text(work *w, const ds_sha *sha)
-{
-    uint8_t mark[DS_DUP_MARK] = {0};
-    memcpy(mark + 1, sha->b, DS_DUP_MARK - 1);
-    return ds_buf_put(&w->marks, mark, sizeof mark);
-}
-
-static int near_marks(work *w, const dedup *d, const ds_value *x, uint32_t *n, ds_err *err)
-{
-    bool any;
-    ds_buf_reset(&w->bands);
-    if (ds_buf_reserve(&w->bands, d->minhash.bands * sizeof(uint64_t)))
-        return ds_fail_nomem(err);
-    uint64_t *bands = (uint64_t *)(void *)w->bands.data;
-    int rc = ds_minhash_text(&d->minhash, &w->min, x->p, x->len, bands, &any, err);
-    *n = any ? d->minhash.bands : 0;
-    for (unsigned i = 0; rc == 0 && i < *n; i++)
-        rc = put_band(w, i, bands[i]) ? ds_fail_nomem(err) : 0;
-    return rc;
-}
 
 static int row_marks(work *w, const dedup *d, ds_err *err)
 {
     const ds_value *x = &w->values[d->column];
-    uint32_t n = 0;
     int rc = 0;
-    if (!x->null && d->o->near) {
-        rc = near_marks(w, d, x, &n, err);
-    } else if (!x->null) {
-        ds_sha sha;
-        rc = ds_sha_bytes(&sha, x->p, x->len, err);
-        n = 1;
-        if (rc == 0 && put_text(w, &sha))
-            rc = ds_fail_nomem(err);
-    }
+    if (!x->null)
+        rc = d->o->near ? ds_rowmarks_near(&w->marks, &d->minhash, x->p, x->len, err)
+                        : ds_rowmarks_same(&w->marks, x->p, x->len, err);
     if (rc == 0 && d->keys) {
         char derived[33];
         const bool own = d->schema->explicit_key;
@@ -146,7 +105,7 @@ static int row_marks(work *w, const dedup *d, ds_err *err)
                         ds_buf_u64(&w->key_ends, w->keys.len)))
             rc = ds_fail_nomem(err);
     }
-    return rc ? rc : ds_buf_u32(&w->nmarks, n) ? ds_fail_nomem(err) : 0;
+    return rc ? rc : ds_rowmarks_end(&w->marks, err);
 }
 
 static int marks_work(void *ctx, void *state, const ds_block *b, ds_err *err)
@@ -160,8 +119,7 @@ static int marks_work(void *ctx, void *state, const ds_block *b, ds_err *err)
         w->values = calloc(columns + 1, sizeof *w->values);
         rc = w->views && w->values ? ds_hasher_new(&w->hasher, err) : ds_fail_nomem(err);
     }
-    ds_buf_reset(&w->marks);
-    ds_buf_reset(&w->nmarks);
+    ds_rowmarks_reset(&w->marks);
     ds_buf_reset(&w->keys);
     ds_buf_reset(&w->key_ends);
     if (rc == 0)
@@ -180,32 +138,28 @@ static int marks_done(void *ctx, void *state, const ds_block *b, ds_err *err)
 {
     dedup *d = ctx;
     work *w = state;
-    const uint8_t *mark = w->marks.data;
     uint64_t from = 0;
+    size_t at = 0;
     int rc = 0;
     for (uint64_t row = 0; rc == 0 && row < b->rows; row++) {
         const uint64_t to = d->keys ? ds_get_u64(w->key_ends.data + 8 * row) : 0;
         rc = ds_dupset_record(d->set, d->keys ? w->keys.data + from : NULL, (size_t)(to - from),
                               err);
         from = to;
-        uint32_t n = ds_get_u32(w->nmarks.data + 4 * row);
-        for (; rc == 0 && n > 0; n--, mark += DS_DUP_MARK)
-            rc = ds_dupset_mark(d->set, mark, err);
+        if (rc == 0)
+            rc = ds_rowmarks_tell(&w->marks, row, &at, d->set, err);
     }
-    ds_progress_at(&d->progress, ds_instream_pos(d->in));
+    ds_firstpass_at(&d->pass);
     return rc;
 }
 
 static void marks_fini(void *state)
 {
     work *w = state;
-    ds_minwork_fini(&w->min);
+    ds_rowmarks_fini(&w->marks);
     ds_hasher_free(w->hasher);
     free(w->views);
     free(w->values);
-    ds_buf_fini(&w->bands);
-    ds_buf_fini(&w->marks);
-    ds_buf_fini(&w->nmarks);
     ds_buf_fini(&w->keys);
     ds_buf_fini(&w->key_ends);
 }
@@ -213,21 +167,11 @@ static void marks_fini(void *state)
 static const ds_blockpipe_ops marks_ops = {
     .state_size = sizeof(work), .work = marks_work, .done = marks_done, .fini = marks_fini};
 
-static int mark_stream(dedup *d, char **paths, int n, ds_err *err)
+static int begin_marks(void *ctx, ds_err *err)
 {
-    int rc = ds_instream_open(&d->in, paths, n, err);
-    if (rc == 0) {
-        d->schema = ds_instream_schema(d->in);
-        rc = ds_rowcolumn_find(&d->column, d->in, d->o->column, 1u << DS_UTF8, err);
-    }
-    if (rc == 0) {
-        ds_progress_begin(&d->progress, "comparing", ds_instream_size(d->in), true);
-        rc = ds_blockpipe_run(d->in, &marks_ops, d, (int)d->o->row.threads, err);
-        ds_progress_end(&d->progress);
-    }
-    ds_instream_free(d->in);
-    d->in = NULL;
-    return rc;
+    dedup *d = ctx;
+    d->schema = ds_instream_schema(d->pass.in);
+    return ds_rowcolumn_find(&d->column, d->pass.in, d->o->column, 1u << DS_UTF8, err);
 }
 
 /* ---- the second pass ---- */
@@ -277,11 +221,7 @@ static json_t *options_of(const dedup_opts *o)
 {
     json_t *j = json_pack("{s:s,s:b,s:b,s:i}", "column", o->column, "mark", o->mark, "near",
                           o->near, "against", (int)o->against.n);
-    if (j && o->near &&
-        json_object_set_new(j, "minhash",
-                            json_pack("{s:I,s:I,s:I,s:I}", "bands", (json_int_t)o->bands, "rows",
-                                      (json_int_t)o->rows, "words", (json_int_t)o->words, "seed",
-                                      (json_int_t)o->seed))) {
+    if (j && o->near && json_object_set_new(j, "minhash", ds_nearopts_json(&o->like))) {
         json_decref(j);
         return NULL;
     }
@@ -322,22 +262,18 @@ static int dedup_all(dedup *d, char **operands, int n, ds_err *err)
     d->keys = o->mark || o->row.rejects;
     int rc = ds_wordfold_new(&d->fold, err);
     if (rc == 0)
-        rc = ds_minhash_init(&d->minhash, d->fold, (uint64_t)o->seed, (unsigned)o->bands,
-                             (unsigned)o->rows, (unsigned)o->words, err);
+        rc = ds_nearopts_minhash(&d->minhash, &o->like, d->fold, err);
     if (rc == 0)
         rc = ds_dupset_new(&d->set, (size_t)o->memory, d->keys, o->count != NULL, err);
     if (rc == 0)
         rc = ds_twice_open(&in, operands, n, err);
-    for (size_t i = 0; rc == 0 && i < o->against.n; i++) {
-        char *path = strdup(o->against.v[i]);
-        rc = path ? mark_stream(d, &path, 1, err) : ds_fail_nomem(err);
-        if (rc)
-            ds_err_prefix(err, "--against");
-        free(path);
-    }
+    d->pass = (ds_firstpass){
+        .ops = &marks_ops, .begin = begin_marks, .ctx = d, .threads = (int)o->row.threads};
+    if (rc == 0)
+        rc = ds_firstpass_against(&d->pass, &o->against, err);
     d->before = rc ? 0 : ds_dupset_records(d->set);
     if (rc == 0)
-        rc = mark_stream(d, in.paths, in.n, err);
+        rc = ds_firstpass_run(&d->pass, in.paths, in.n, err);
     if (rc == 0)
         rc = ds_dupset_join(d->set, err);
     if (rc == 0)
@@ -350,20 +286,13 @@ static int dedup_all(dedup *d, char **operands, int n, ds_err *err)
 }
 
 /* Options that say nothing where they stand are errors: they would be taken for heeded. */
-static int check(const dedup_opts *o, ds_err *err)
+static int check(dedup_opts *o, ds_err *err)
 {
-    if ((o->bands || o->rows || o->words) && (o->parts || !o->near))
-        return ds_fail(err, DS_USAGE, "--bands, --rows and --words are of --near without --parts");
     if (o->count && o->parts)
         return ds_fail(err, DS_USAGE, "--count is of whole texts, and --parts cuts some");
     if (o->min_chars && !o->parts)
         return ds_fail(err, DS_USAGE, "--min-chars is of --parts; dsprep filter has it for texts");
-    const int64_t bands = o->bands ? o->bands : DS_MIN_BANDS,
-                  rows = o->rows ? o->rows : DS_MIN_ROWS;
-    return bands * rows > DS_MIN_MOST
-               ? ds_fail(err, DS_USAGE, "--bands times --rows: %lld minima, but %d are the most",
-                         (long long)(bands * rows), DS_MIN_MOST)
-               : 0;
+    return ds_nearopts_take(&o->like, o->near && !o->parts, "--near without --parts", err);
 }
 
 static int dedup_run(dedup_opts *o, char **operands, int n, ds_err *err)
@@ -383,15 +312,13 @@ static int dedup_run(dedup_opts *o, char **operands, int n, ds_err *err)
                               .mark = o->mark};
         return ds_cutparts_run(&c, operands, n, err);
     }
-    o->bands = o->bands ? o->bands : DS_MIN_BANDS;
-    o->rows = o->rows ? o->rows : DS_MIN_ROWS;
-    o->words = o->words ? o->words : DS_MIN_WORDS;
     return dedup_all(&d, operands, n, err);
 }
 
 static int run(int argc, char **argv)
 {
-    dedup_opts o = {.row = {.level = -1}, .column = "text", .memory = 512 << 20, .seed = 1};
+    dedup_opts o = {
+        .row = {.level = -1}, .column = "text", .memory = 512 << 20, .like = DS_NEAROPTS_NONE};
     const ds_opt opts[] = {
         OPT_FLAG(0, "near", o.near, "find texts that are nearly the same, by MinHash"),
         OPT_STR(0, "parts", o.parts, "HOW",
@@ -403,12 +330,9 @@ static int run(int argc, char **argv)
                  "records that count as read before; may be given again"),
         OPT_FLAG(0, "mark", o.mark,
                  "drop nothing: add a column duplicate_of with the key of the first"),
-        OPT_INT(0, "bands", o.bands, "N", 1, DS_MIN_MOST, "of --near; default 14"),
-        OPT_INT(0, "rows", o.rows, "N", 1, DS_MIN_MOST, "minima of a band; default 8"),
-        OPT_INT(0, "words", o.words, "N", 1, 1000, "words of a run of --near; default 5"),
+        DS_NEAROPTS(o.like),
         OPT_STR(0, "count", o.count, "COLUMN",
                 "add a column with how many records were the same, the one that stays included"),
-        OPT_INT(0, "seed", o.seed, "N", 0, INT64_MAX, "of the hash functions of --near; default 1"),
         OPT_SIZE_IN('m', "memory", o.memory, "SIZE", 1 << 20, INT64_C(1) << 40,
                     "for sorting; default 512M"),
         DS_ROWOPTS_REJECTS(o.row),

@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "blockpipe.h"
+#include "firstpass.h"
 #include "partset.h"
-#include "term.h"
 #include "twice.h"
 
 enum { REASON_NOTHING_LEFT };
@@ -21,8 +20,7 @@ typedef struct cut {
     uint64_t before; /* records of --against */
     const ds_schema *schema;
     size_t column;
-    ds_instream *in;
-    ds_progress progress;
+    ds_firstpass pass;
     uint64_t parts, bytes, records; /* that were cut, and of how many records */
 } cut;
 
@@ -76,7 +74,7 @@ static int marker_done(void *ctx, void *state, const ds_block *b, ds_err *err)
         for (; rc == 0 && at < end; at += DS_PART_HASH)
             rc = ds_partset_part(c->set, m->hashes.data + at, err);
     }
-    ds_progress_at(&c->progress, ds_instream_pos(c->in));
+    ds_firstpass_at(&c->pass);
     return rc;
 }
 
@@ -92,21 +90,11 @@ static void marker_fini(void *state)
 static const ds_blockpipe_ops marker_ops = {
     .state_size = sizeof(marker), .work = marker_work, .done = marker_done, .fini = marker_fini};
 
-static int mark_stream(cut *c, char **paths, int n, ds_err *err)
+static int begin_marks(void *ctx, ds_err *err)
 {
-    int rc = ds_instream_open(&c->in, paths, n, err);
-    if (rc == 0) {
-        c->schema = ds_instream_schema(c->in);
-        rc = ds_rowcolumn_find(&c->column, c->in, c->o->column, 1u << DS_UTF8, err);
-    }
-    if (rc == 0) {
-        ds_progress_begin(&c->progress, "comparing", ds_instream_size(c->in), true);
-        rc = ds_blockpipe_run(c->in, &marker_ops, c, (int)c->o->row->threads, err);
-        ds_progress_end(&c->progress);
-    }
-    ds_instream_free(c->in);
-    c->in = NULL;
-    return rc;
+    cut *c = ctx;
+    c->schema = ds_instream_schema(c->pass.in);
+    return ds_rowcolumn_find(&c->column, c->pass.in, c->o->column, 1u << DS_UTF8, err);
 }
 
 /* ---- the second pass ---- */
@@ -286,16 +274,13 @@ static int cut_all(cut *c, char **operands, int n, ds_err *err)
 {
     ds_twice in = {0};
     int rc = ds_twice_open(&in, operands, n, err);
-    for (size_t i = 0; rc == 0 && i < c->o->against->n; i++) {
-        char *path = strdup(c->o->against->v[i]);
-        rc = path ? mark_stream(c, &path, 1, err) : ds_fail_nomem(err);
-        if (rc)
-            ds_err_prefix(err, "--against");
-        free(path);
-    }
+    c->pass = (ds_firstpass){
+        .ops = &marker_ops, .begin = begin_marks, .ctx = c, .threads = (int)c->o->row->threads};
+    if (rc == 0)
+        rc = ds_firstpass_against(&c->pass, c->o->against, err);
     c->before = rc ? 0 : ds_partset_records(c->set);
     if (rc == 0)
-        rc = mark_stream(c, in.paths, in.n, err);
+        rc = ds_firstpass_run(&c->pass, in.paths, in.n, err);
     if (rc == 0)
         rc = ds_partset_join(c->set, c->before, c->rules.run, err);
     if (rc == 0)

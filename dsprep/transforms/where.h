@@ -39,6 +39,8 @@ typedef struct ds_where ds_where;
  * place. */
 int ds_where_new(ds_where **out, const char *text, size_t len, const ds_colnames *names,
                  ds_err *err);
+/* text(EXPR): whatever it gives, as a text. */
+int ds_where_text_new(ds_where **out, const char *expr, const ds_colnames *names, ds_err *err);
 void ds_where_free(ds_where *w);
 enum ds_wtype ds_where_type(const ds_where *w); /* of the whole */
 

@@ -146,6 +146,19 @@ int ds_where_new(ds_where **out, const char *p, size_t len, const ds_colnames *n
     return 0;
 }
 
+int ds_where_text_new(ds_where **out, const char *expr, const ds_colnames *names, ds_err *err)
+{
+    ds_buf text = {0};
+    *out = NULL;
+    int rc = ds_buf_printf(&text, "text(%s)", expr) ? ds_fail_nomem(err) : 0;
+    if (rc == 0)
+        rc = ds_where_new(out, (const char *)text.data, text.len, names, err);
+    if (rc)
+        ds_err_prefix(err, "as %.*s", (int)(text.len > 80 ? 80 : text.len), text.data);
+    ds_buf_fini(&text);
+    return rc;
+}
+
 void ds_where_free(ds_where *w)
 {
     if (!w)

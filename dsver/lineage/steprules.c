@@ -117,11 +117,10 @@ static const ds_steprule dedup_rules[] = {
     {0},
 };
 static const ds_steprule split_rules[] = {
-    {"by", RULE_TEXT, "by"},
-    {"parts", RULE_PARTS, "parts"},
-    {"salt", RULE_TEXT, "salt"},
-    {"files", RULE_ONE_STREAM, "dir"},
-    {0},
+    {"by", RULE_TEXT, "by"},         {"parts", RULE_PARTS, "parts"},
+    {"salt", RULE_TEXT, "salt"},     {"files", RULE_ONE_STREAM, "dir"},
+    {"near", RULE_IF_SET, "near"},   {"column", RULE_TEXT, "column"},
+    {"minhash", RULE_MINHASH, NULL}, {0},
 };
 static const ds_steprule templates_rules[] = {
     {"column", RULE_TEXT, "column"},

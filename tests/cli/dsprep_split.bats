@@ -75,3 +75,54 @@ visits() {
     exits 12 dsprep split --by meta.patient -d parts cut.dsr
     [ -z "$(ls parts)" ]
 }
+
+# Reports: of 300 patients two each; the second of patient 3k is, but for a word, that of patient 3k + 1.
+reports() {
+    awk 'function words(s, n,   i, t) { for (i = 0; i < n; i++) { s = (s * 16807 + 11) % 2147483647
+            t = t sprintf(" %c%c%c", 97 + s % 26, 97 + int(s / 26) % 26, 97 + int(s / 676) % 26) } return t }
+        BEGIN { for (p = 0; p < 300; p++) {
+            printf "{\"id\":\"%da\",\"p\":%d,\"text\":\"%s\"}\n", p, p, words(p + 7, 40)
+            printf "{\"id\":\"%db\",\"p\":%d,\"text\":\"%s end %s\"}\n", p, p,
+                words((p % 3 ? p : p + 1) + 9000, 40), p % 3 ? "A" : "B" } }' >r.jsonl
+    echo '{"id":"empty","p":5,"text":""}' >>r.jsonl
+    echo '{"id":"dash","p":8,"text":"---"}' >>r.jsonl
+    echo '{"id":"nobody","text":"no patient"}' >>r.jsonl
+    dsprep text -q --key-field id r.jsonl >r.dsr
+}
+
+@test "split --near: near copies and what is of one group are in one part, and the rest is where it was" {
+    reports
+    exits 0 dsprep split --by meta.p --near --parts a=0.5,b=0.5 -o near.dsr r.dsr
+    has '603 input = 602 output + 1 held: 1 no_group' '200 groups, the largest of 4 records'
+    dsprep cat near.dsr | jq -r '"\(if .meta.p % 3 == 0 then .meta.p + 1 else .meta.p end) \(.split)"' | sort -u >got
+    [ "$(wc -l <got)" -eq 200 ] # every pair and every single patient in one part
+    # Without --near copies straddle the parts; and who has none is in the same part with and without.
+    dsprep split -q --by meta.p --parts a=0.5,b=0.5 -o by.dsr r.dsr
+    dsprep cat by.dsr | jq -r '"\(if .meta.p % 3 == 0 then .meta.p + 1 else .meta.p end) \(.split)"' | sort -u >straddles
+    [ "$(wc -l <straddles)" -gt 220 ]
+    diff <(dsprep cat by.dsr | jq -c 'select(.meta.p % 3 == 2) | [.key, .split]') \
+        <(dsprep cat near.dsr | jq -c 'select(.meta.p % 3 == 2) | [.key, .split]')
+    # A record more, at the end, moves nobody.
+    { cat r.jsonl && echo '{"id":"new","p":900,"text":"quite another text about something else again"}'; } >more.jsonl
+    dsprep text -q --key-field id more.jsonl | dsprep split -q --by meta.p --near --parts a=0.5,b=0.5 -j 3 -m 1M >more.dsr
+    diff <(dsprep cat near.dsr | jq -c '[.key, .split]') <(dsprep cat more.dsr | jq -c 'select(.key != "new") | [.key, .split]')
+}
+
+@test "split --near: by texts alone, with derived keys, into files, for any threads" {
+    reports
+    dsprep text -q --no-meta r.jsonl >d.dsr
+    exits 0 dsprep split --near --parts a=0.5,b=0.5 -d parts -j 1 d.dsr
+    has '603 input = 603 output' '503 groups, the largest of 2 records'
+    dsprep split -q --near --parts a=0.5,b=0.5 -d eight -j 8 <d.dsr
+    cmp parts/a.dsr eight/a.dsr
+    cmp parts/b.dsr eight/b.dsr
+    exits 0 dsprep split --json --near --bands 1 --rows 1000 -o x.dsr d.dsr
+    [ "$(echo "$output" | jq -c .groups)" = '{"number":603,"largest":1}' ]
+    dsprep info --json x.dsr | jq -e '.provenance[-1].options | .near and .minhash.rows == 1000 and .by == null'
+    exits 2 dsprep split --by key --bands 3 r.dsr
+    has 'are of --near'
+    exits 2 dsprep split --by key -m 2M r.dsr
+    exits 2 dsprep split --by key -c text r.dsr
+    exits 2 dsprep split --near -c nosuch r.dsr
+    exits 2 dsprep dedup --seed 4 r.dsr
+}

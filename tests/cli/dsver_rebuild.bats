@@ -39,7 +39,7 @@ rebuilt() {
         dsprep filter -q --min-chars 5 -w 'meta.n != 7 and text != "it'"'"'s"' |
         dsprep redact -q --mark | dsprep dedup -q --near --seed 3 --rows 9 --words 4 --count copies |
         dsprep dedup -q --parts line --min-chars 3 |
-        dsprep split -q --by key --parts a=0.7,b=0.3 --salt "s 1" |
+        dsprep split -q --by key --near --words 3 --parts a=0.7,b=0.3 --salt "s 1" |
         dsprep sample -q --rate 0.9 --seed x | dsprep shuffle -q --seed 2 |
         dsprep sort -q --by 'meta.n % 7 desc' --by text |
         dsprep map -q --set 'n:f64=meta.n * 0.5' --text 'title={meta.n}: it'"'"'s' --drop meta.n |
