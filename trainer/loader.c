@@ -90,7 +90,8 @@ static int no_such_token(const ds_dataset *d, uint64_t record, int64_t id, int32
                          ds_err *err)
 {
     return ds_fail(err, DS_FAIL,
-                   "dataset '%s', record %llu: token %lld is not in the model's vocabulary of %d",
+                   "dataset '%s', record %llu: token %lld is not in the model's vocabulary of %d "
+                   "(dstrain resize gives new tokens rows)",
                    ds_dataset_about(d)->name, (unsigned long long)record, (long long)id,
                    (int)vocab);
 }

@@ -767,6 +767,104 @@ open(path, "wb").write(struct.pack("<Q", len(j)) + j + d)' "$1" "$2"
     done
 }
 
+# rows_of MODEL BEFORE MEAN_OF OUT NEW...: OUT is MODEL but for rows of its embedding and head: those of
+# NEW, and from BEFORE on, are the mean of the rows of the ids below MEAN_OF, summed in f64.
+rows_of() {
+    python3 - "$@" <<'EOF'
+import array, json, struct, sys
+
+def read(folder):
+    b = open(folder + "/model.safetensors", "rb").read()
+    n = struct.unpack("<Q", b[:8])[0]
+    h = json.loads(b[8:8 + n])
+    about = h.pop("__metadata__")
+    return about, {k: (v["dtype"], v["shape"], b[8 + n:][slice(*v["data_offsets"])]) for k, v in h.items()}
+
+model, before, mean_of, out, new = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], set(map(int, sys.argv[5:]))
+(_, was), (about, now) = read(model), read(out)
+assert was.keys() == now.keys() and about["resized_init"] == "mean", about
+for name, (dtype, shape, data) in was.items():
+    if name not in ("model.embed_tokens.weight", "lm_head.weight"):
+        assert now[name] == (dtype, shape, data), name
+        continue
+    d, rows = shape[1], now[name][1][0]
+    size = len(data) // shape[0]
+    def numbers(row): # of f32, or bf16
+        return array.array("f", row if dtype == "F32" else b"".join(b"\0\0" + row[i:i + 2] for i in range(0, size, 2)))
+    sums = [0.0] * d
+    for i in range(mean_of):
+        for j, x in enumerate(numbers(data[i * size:(i + 1) * size])):
+            sums[j] += x
+    def written(x):
+        f = struct.unpack("<I", struct.pack("<f", x))[0]
+        return struct.pack("<I", f) if dtype == "F32" else struct.pack("<H", (f + 0x7fff + (f >> 16 & 1)) >> 16)
+    mean = b"".join(written(s / mean_of) for s in sums)
+    assert now[name][0] == dtype and now[name][1] == [rows, d]
+    for i in range(rows):
+        row = now[name][2][i * size:(i + 1) * size]
+        assert row == (mean if i in new or i >= before else data[i * size:(i + 1) * size]), (name, i)
+EOF
+}
+
+@test "resize: new tokens have rows of the mean, all else stays to the byte" {
+    dstrain init --arch llama --tokenizer "$F/tok.json" --dtype bf16 -o half >/dev/null
+    sed -i 's/"tie_word_embeddings": true/"tie_word_embeddings": false/' half/config.json
+    for m in "$F/base" half; do
+        [ "$(dstrain resize --model "$m" --add-token '<|patient|>' --add-token '<|report|>' -o wide)" = \
+            "wide: 2 new tokens, ids 300 to 301; a vocabulary of 302, it was 300" ]
+        rows_of "$m" 300 300 wide 300 301
+        dstrain resize --model "$m" --add-token '<|patient|>' --add-token '<|report|>' -o again >/dev/null
+        diff -r wide again
+        [ "$m" = half ] || mv wide base-2
+        rm -rf wide again
+    done
+    [ "$(jq .vocab_size base-2/config.json)" -eq 302 ]
+    [ "$(printf 'the<|report|>' | dstok encode -t base-2/tokenizer.json --no-special - | awk '{ print $NF }')" -eq 301 ]
+    jq -e '.added_tokens[-1] | .id == 301 and .content == "<|report|>" and .special' base-2/tokenizer.json
+    [ "$(jq -c '.added_tokens |= .[:-2]' base-2/tokenizer.json)" = "$(jq -c . "$F/tok.json")" ]
+    # the model before has no rows for them, and the one that has learns
+    sed 's/^/<|patient|>/' "$F/test.txt" | dsprep text -q --split line - | dsprep tokenize -q -t base-2/tokenizer.json -o new.dsr
+    mkdir bare && cp "$F"/base/{config.json,model.safetensors} bare # nothing says which tokenizer it was
+    exits 1 train r --model bare --data "$PWD/new.dsr"
+    has "token 300 is not in the model's vocabulary of 300 (dstrain resize gives new tokens rows)"
+    dstrain finetune --model base-2 --data new.dsr --seq-len 32 --batch 4 --steps 4 --lr 5e-3 --schedule constant --method full -q -o r >r.out
+    below "$(loss_at r 4)" "$(loss_at r 1)"
+    # rows to spare are taken first; a tokenizer may have the tokens; where they stood in reserve they are named anew
+    dstrain resize --json --model base-2 --add-token c3 --multiple 64 -o wide |
+        jq -e '.rows_before == 302 and .rows == 320 and .new_tokens == 1 and .first_id == 302 and .last_id == 302'
+    rows_of base-2 302 302 wide 302
+    jq '.added_tokens[-1].content = "<|dose|>" | .added_tokens += [.added_tokens[-1] | .id = 303]| .added_tokens[-1].content = "<|end|>"' \
+        wide/tokenizer.json >named.json
+    [ "$(dstrain resize --model wide --tokenizer named.json -o wider)" = "wider: 2 new tokens, ids 302 to 303; a vocabulary of 320, it was 320" ]
+    rows_of wide 320 302 wider 302 303
+    cmp named.json wider/tokenizer.json
+}
+
+@test "resize: what it cannot do is said" {
+    resize() { dstrain resize --model "$F/base" "$@"; }
+    exits 2 resize -o x
+    has "either --add-token or --tokenizer"
+    exits 2 resize --add-token x1 --tokenizer "$F/tok.json" -o x
+    exits 2 resize --add-token x1
+    has "-o DIR is missing"
+    exits 2 resize --add-token e -o x
+    has "--add-token 'e': a token already"
+    exits 2 resize --add-token '' -o x
+    has "a token has a text"
+    exits 2 resize --add-token x1 --add-token x1 -o x
+    has "--add-token 'x1'" "twice"
+    exits 2 resize --add-token "$(printf '\377')" -o x
+    has "not UTF-8"
+    exits 1 resize --add-token x1 -o "$F/base"
+    has "there is a model already"
+    exits 1 resize --tokenizer "$F/tok.json" -o x
+    has "the model has a row for every token of it already"
+    dstok train --vocab-size 310 -o other.json "$F/test.txt" 2>/dev/null
+    exits 1 resize --tokenizer other.json -o x
+    has "other.json" "model's token"
+    [ ! -e x ]
+}
+
 @test "selftest: every promise holds here" {
     exits 0 dstrain selftest
     has "packed = unpacked" "accumulation 8 x 1 = 1 x 8" "resumed = not interrupted" "3 threads" "instructions: base"

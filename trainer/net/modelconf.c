@@ -310,7 +310,7 @@ int ds_modelconf_parse(ds_modelconf *c, const void *json, size_t len, const char
     c->layers = (int32_t)whole(&r, "num_hidden_layers", 0, 1, 1024);
     c->heads = (int32_t)whole(&r, "num_attention_heads", 0, 1, 4096);
     c->kv_heads = (int32_t)whole(&r, "num_key_value_heads", c->heads, 1, 4096);
-    c->vocab = (int32_t)whole(&r, "vocab_size", 0, 1, 1 << 24);
+    c->vocab = (int32_t)whole(&r, "vocab_size", 0, 1, DS_VOCAB_MAX);
     c->max_pos = (int32_t)whole(&r, "max_position_embeddings", 2048, 1, 1 << 30);
     c->head_dim = (int32_t)whole(&r, "head_dim", c->heads > 0 ? c->hidden / c->heads : 1, 1, 4096);
     c->eps = (float)real(&r, o, "rms_norm_eps", 1e-6);

@@ -17,6 +17,7 @@ enum ds_arch { DS_LLAMA, DS_QWEN2, DS_DEEPSEEK_V2 };
 enum ds_rope { DS_ROPE_PLAIN, DS_ROPE_LINEAR, DS_ROPE_LLAMA3, DS_ROPE_YARN };
 
 #define DS_EOS_MAX 16
+#define DS_VOCAB_MAX (1 << 24) /* rows of an embedding */
 
 typedef struct ds_modelconf {
     enum ds_arch arch;
