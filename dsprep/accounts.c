@@ -23,7 +23,7 @@ static json_t *by_reason(const ds_reason *v, size_t n)
 json_t *ds_accounts_json(const char *command, uint64_t output, const ds_badlog *bad,
                          const ds_counts *counts)
 {
-    return json_pack("{s:s,s:I,s:I,s:o,s:o}", "command", command, "input",
+    return json_pack("{s:s,s:s,s:I,s:I,s:o,s:o}", "type", "summary", "command", command, "input",
                      (json_int_t)(output + bad->held + bad->failed), "output", (json_int_t)output,
                      "held", by_reason(counts->held, counts->nheld), "failed",
                      by_reason(counts->failed, counts->nfailed));
@@ -32,7 +32,7 @@ json_t *ds_accounts_json(const char *command, uint64_t output, const ds_badlog *
 void ds_accounts_print(json_t *o)
 {
     char *line = o ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
-    fprintf(stderr, "%s\n", line ? line : "{\"error\":\"out of memory\"}");
+    fprintf(stderr, "%s\n", line ? line : "{\"type\":\"summary\",\"error\":\"out of memory\"}");
     free(line);
     json_decref(o);
 }

@@ -29,8 +29,8 @@ static json_t *accounts(const ds_rowresult *r, const ds_rowplan *p, const json_t
     for (size_t i = 0; r->dropped && i < p->nreasons; i++)
         if (r->dropped[i])
             (void)json_object_set_new(held, p->reasons[i], json_integer((json_int_t)r->dropped[i]));
-    json_t *all = json_pack("{s:s,s:I,s:I,s:o}", "command", p->tool, "input", (json_int_t)r->input,
-                            "output", (json_int_t)r->output, "held", held);
+    json_t *all = json_pack("{s:s,s:s,s:I,s:I,s:o}", "type", "summary", "command", p->tool, "input",
+                            (json_int_t)r->input, "output", (json_int_t)r->output, "held", held);
     if (all && more && json_object_update(all, (json_t *)(uintptr_t)more) != 0) {
         json_decref(all);
         return NULL;

@@ -176,7 +176,7 @@ static int note_json(const char *source, const char *words)
     ds_buf b = {0};
     int rc = put_note(&b, source, words);
     if (rc == 0)
-        fprintf(stderr, "%.*s\n", (int)b.len, (const char *)b.data);
+        fprintf(stderr, "{\"type\":\"source\",%.*s\n", (int)b.len - 1, (const char *)b.data + 1);
     ds_buf_fini(&b);
     return rc;
 }

@@ -50,14 +50,19 @@ static void say_json(const ds_opentry *e)
     printf("{\"type\":\"operation\",\"seq\":%" PRIu64 ",\"uid\":%" PRIu64, e->seq, e->uid);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         printf(",\"%s\":", texts[i].name);
-        verb_json(stdout, texts[i].text);
+        if (*texts[i].text)
+            verb_json(stdout, texts[i].text);
+        else
+            printf("null");
     }
     git_oid_tostr(id, sizeof id, &e->before);
     printf(e->has_before ? ",\"before\":\"%s\"" : ",\"before\":null", id);
     git_oid_tostr(id, sizeof id, &e->after);
     printf(e->has_after ? ",\"after\":\"%s\"" : ",\"after\":null", id);
+    ds_sha_hex(hex, &e->prev);
+    printf(",\"prev\":\"sha256:%s\"", hex);
     ds_sha_hex(hex, &e->hash);
-    printf(",\"hash\":\"%s\",\"trouble\":", hex);
+    printf(",\"hash\":\"sha256:%s\",\"trouble\":", hex);
     if (e->trouble)
         verb_json(stdout, e->trouble);
     else
@@ -126,9 +131,9 @@ static int work(listing *l, const char *store, const char *contains, ds_err *err
     rc = rc ? rc : ds_oplog_each(dir, on_entry, l, err);
     ds_sha_hex(hex, &l->head);
     if (!rc && l->quiet && l->json)
-        printf("{\"type\":\"oplog\",\"operations\":%" PRIu64 ",\"head\":\"%s\",\"broken\":%" PRIu64
+        printf("{\"type\":\"oplog\",\"operations\":%" PRIu64 ",\"head\":%s%s%s,\"broken\":%" PRIu64
                "}\n",
-               l->n, l->n ? hex : "", l->broken);
+               l->n, l->n ? "\"sha256:" : "null", l->n ? hex : "", l->n ? "\"" : "", l->broken);
     else if (!rc && l->quiet)
         printf("%" PRIu64 " operation%s, last %s\n", l->n, ds_s(l->n), l->n ? hex : "none");
     if (!rc && l->broken)

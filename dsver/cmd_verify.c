@@ -42,16 +42,18 @@ typedef struct verifying {
     uint64_t n, bad;
 } verifying;
 
-static void say(verifying *c, const char *kind, const git_oid *id, const ds_verdict *v)
+/* id: the object that is signed; commit: of the version, or the erasure. */
+static void say(verifying *c, const char *kind, const git_oid *id, const git_oid *commit,
+                const ds_verdict *v)
 {
     const char *said = (const char *)v->said.data;
     c->n++;
     c->bad += !v->good;
     if (c->json) {
-        printf("{\"type\":\"verify\",\"kind\":\"%s\",\"id\":\"%s\",\"signed\":%s,\"good\":%s,"
-               "\"verdict\":\"%s\",\"said\":",
-               kind, git_oid_tostr_s(id), v->is_signed ? "true" : "false",
-               v->good ? "true" : "false", ds_verdict_word(v));
+        printf("{\"type\":\"verify\",\"kind\":\"%s\",\"id\":\"%s\",", kind, git_oid_tostr_s(id));
+        printf("\"commit\":\"%s\",\"signed\":%s,\"good\":%s,\"verdict\":\"%s\",\"said\":",
+               git_oid_tostr_s(commit), v->is_signed ? "true" : "false", v->good ? "true" : "false",
+               ds_verdict_word(v));
         verb_json(stdout, said);
         printf("}\n");
     } else {
@@ -70,7 +72,7 @@ static int verify_one(verifying *c, const char *kind, const git_oid *id, ds_err 
     ds_verdict v = {0};
     const int rc = ds_verify(&v, c->s.dir, ds_catalog_repo(c->s.cat), id, err);
     if (!rc)
-        say(c, kind, id, &v);
+        say(c, kind, id, id, &v);
     ds_verdict_fini(&v);
     return rc;
 }
@@ -98,7 +100,7 @@ static int verify_tag(verifying *c, const ds_revision *r, const char *what, ds_e
                      git_tag_name(o));
     const bool yes = !rc && v.is_signed;
     if (yes)
-        say(c, "tag", &id, &v);
+        say(c, "tag", &id, &r->id, &v);
     ds_verdict_fini(&v);
     git_tag_free(o);
     free(ref);

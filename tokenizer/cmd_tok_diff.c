@@ -81,7 +81,7 @@ static int say_place(comparison *c, const ds_buf *part, const place *p, ds_err *
     ds_buf_reset(&c->line);
     int rc = 0;
     if (c->json) {
-        rc = ds_buf_puts(&c->line, "{\"file\":");
+        rc = ds_buf_puts(&c->line, "{\"type\":\"place\",\"file\":");
         rc = rc ? rc : ds_json_str(&c->line, path, strlen(path));
         rc = rc ? rc : ds_buf_printf(&c->line, ",\"offset\":%" PRIu64 ",\"text\":", at);
     } else {
@@ -251,7 +251,7 @@ static int put_texts(comparison *c, ds_buf *b)
 static int say_end(comparison *c, bool texts, bool *differ, ds_err *err)
 {
     ds_buf b = {0};
-    int rc = c->json ? ds_buf_puts(&b, "{\"summary\":true") : 0;
+    int rc = c->json ? ds_buf_puts(&b, "{\"type\":\"diff\",\"summary\":true") : 0;
     rc = rc ? rc : put_files(c, &b, differ);
     if (texts)
         *differ = c->found > 0;

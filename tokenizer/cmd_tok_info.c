@@ -19,7 +19,8 @@ static int as_json(ds_buf *b, const ds_tok *t, const ds_tok_facts *f, const char
     const uint32_t *prefix = ds_tok_prefix(t, &np), *suffix = ds_tok_suffix(t, &ns);
     int rc = ds_buf_printf(
         b,
-        "{\"digest\":\"sha256:%s\",\"pre_tokenizer\":\"%s\",\"normalizer\":\"%s\",\"vocab_size\":%"
+        "{\"type\":\"tokenizer\",\"digest\":\"sha256:%s\",\"pre_tokenizer\":\"%s\",\"normalizer\":"
+        "\"%s\",\"vocab_size\":%"
         "u,"
         "\"max_id\":%u,\"model_tokens\":%u,\"merges\":%u,\"ignore_merges\":%s,\"added_tokens\":%u,"
         "\"special_tokens\":{",

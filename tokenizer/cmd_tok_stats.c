@@ -127,7 +127,7 @@ static int as_json(ds_buf *b, const report *p)
     ds_sha_hex(digest, ds_tok_digest(t->tok));
     int rc = ds_buf_printf(
         b,
-        "{\"tokenizer\":\"sha256:%s\",\"files\":%" PRIu64 ",\"skipped\":%" PRIu64
+        "{\"type\":\"stats\",\"tokenizer\":\"sha256:%s\",\"files\":%" PRIu64 ",\"skipped\":%" PRIu64
         ",\"bytes\":%" PRIu64 ",\"tokens\":%" PRIu64
         ",\"tokens_per_byte\":%.6f,\"unknown\":%" PRIu64 ",\"parts_of_characters\":%" PRIu64
         ",\"distinct\":%zu,\"vocab_size\":%u,\"scripts\":[",

@@ -204,8 +204,8 @@ static void say_result(const train_opts *o, const tok_reader *r, const ds_words 
                 ": no pair of tokens occurs often enough to make more",
                 tokens, o->vocab_size);
     if (o->json)
-        printf("{\"tokens\":%u,\"files\":%" PRIu64 ",\"skipped\":%" PRIu64 ",\"bytes\":%" PRIu64
-               ",\"words\":%" PRIu64 ",\"distinct_words\":%" PRIu64 "}\n",
+        printf("{\"type\":\"train\",\"tokens\":%u,\"files\":%" PRIu64 ",\"skipped\":%" PRIu64
+               ",\"bytes\":%" PRIu64 ",\"words\":%" PRIu64 ",\"distinct_words\":%" PRIu64 "}\n",
                tokens, r->files, r->skipped, r->bytes, ds_words_total(w), ds_words_distinct(w));
     else
         ds_warn("%u tokens from %" PRIu64 " bytes in %" PRIu64 " file%s, %" PRIu64

@@ -279,16 +279,19 @@ static void fill(ds_opentry *e, const json_t *j)
     e->detail = text_of(j, "detail");
     e->has_before = oid_of(&e->before, j, "before");
     e->has_after = oid_of(&e->after, j, "after");
+    const char *prev = text_of(j, "prev");
+    if (!ds_sha_parse(&e->prev, prev, strlen(prev)))
+        e->prev = (ds_sha){{0}};
 }
 
 /* What is wrong with the line, after the chain so far; NULL: nothing. */
 static const char *look(ds_opentry *e, const json_t *j, const chain *c, const ds_sha *sum)
 {
     ds_sha told;
-    const char *hash = text_of(j, "hash"), *prev = text_of(j, "prev");
+    const char *hash = text_of(j, "hash");
     if (!ds_sha_parse(&told, hash, strlen(hash)) || !ds_sha_eq(&told, sum))
         return "the entry was changed: it does not give its hash";
-    if (!ds_sha_parse(&told, prev, strlen(prev)) || !ds_sha_eq(&told, &c->prev))
+    if (!*text_of(j, "prev") || !ds_sha_eq(&e->prev, &c->prev))
         return "the chain is broken: this entry does not follow the one before";
     return e->seq == c->seq + 1 ? NULL : "entries are missing before this one";
 }

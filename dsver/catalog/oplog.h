@@ -43,7 +43,7 @@ typedef struct ds_opentry {
     uint64_t uid;
     bool has_before, has_after;
     git_oid before, after;
-    ds_sha hash;
+    ds_sha prev, hash;   /* prev: of the entry before, as it is there */
     const char *trouble; /* NULL, or how the chain is broken here; then the rest may be empty */
 } ds_opentry;
 /* Every entry in order, also behind one that is broken. Non-zero from fn stops and is returned. A

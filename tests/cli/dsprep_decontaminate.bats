@@ -92,7 +92,7 @@ reckon() {
     dsprep text -q --key-field id z.jsonl >z.dsr
     dsprep text -q --key-field id y.jsonl >y.dsr
     exits 0 dsprep decontaminate --json --against z.dsr -o c.dsr y.dsr
-    [ "$output" = '{"command":"dsprep decontaminate","input":1,"output":0,"held":{"overlap":1},"evaluation_records":1,"overlapped":1,"too_short":0}' ]
+    [ "$output" = '{"type":"summary","command":"dsprep decontaminate","input":1,"output":0,"held":{"overlap":1},"evaluation_records":1,"overlapped":1,"too_short":0}' ]
 }
 
 @test "decontaminate: any threads, a pipe or a file; what cannot be is refused by name" {

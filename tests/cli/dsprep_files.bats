@@ -239,7 +239,7 @@ P
     printf one >a/x
     mkfifo a/pipe
     dsprep files --json a 2>said | dsprep check
-    [ "$(jq -c . said)" = '{"command":"dsprep files","input":1,"output":1,"held":{},"failed":{},"bytes":3,"left_out":{"special":1,"stores":0}}' ]
+    [ "$(jq -c . said)" = '{"type":"summary","command":"dsprep files","input":1,"output":1,"held":{},"failed":{},"bytes":3,"left_out":{"special":1,"stores":0}}' ]
     exits 13 bash -c 'dsprep files --json nowhere >/dev/null'
     [ "$(jq -r .type <<<"$output")" = exit ]
 }

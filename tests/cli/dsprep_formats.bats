@@ -167,7 +167,7 @@ root() { dsprep check "$@" | sed 's/.*root //'; }
     [ "$(jq -r .reason q.jsonl | sort | tr '\n' ' ')" = 'json member no_object utf8 value ' ]
     dsprep check o2
     exits 3 dsprep import --on-error skip --json -o o3 b.jsonl
-    [ "$(jq -cS . <<<"$output")" = '{"command":"dsprep import","failed":{},"format":"jsonl","held":{"json":1,"member":1,"no_object":1,"utf8":1,"value":1},"input":8,"left_out":{"of_another_kind":0},"output":3}' ]
+    [ "$(jq -cS . <<<"$output")" = '{"command":"dsprep import","failed":{},"format":"jsonl","held":{"json":1,"member":1,"no_object":1,"utf8":1,"value":1},"input":8,"left_out":{"of_another_kind":0},"output":3,"type":"summary"}' ]
     exits 1 dsprep import --json -o o4 b.jsonl
     [ "$(jq -r .type <<<"$output")" = exit ]
 }

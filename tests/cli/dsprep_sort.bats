@@ -63,7 +63,7 @@ order() { dsprep sort -q "$@" | dsprep cat -c key | jq -r .key | tr '\n' ' '; }
     exits 0 dsprep sort --by key -o t.dsr m.dsr
     has 'dsprep sort: 6000 input = 6000 output + 0 held'
     exits 0 dsprep sort --json --by key -o t.dsr m.dsr
-    [ "$output" = '{"command":"dsprep sort","input":6000,"output":6000,"held":{}}' ]
+    [ "$output" = '{"type":"summary","command":"dsprep sort","input":6000,"output":6000,"held":{}}' ]
     dsprep info --json t.dsr | jq -ce '.provenance[-1] | [.tool, .options]' >step
     [ "$(cat step)" = '["dsprep sort",{"by":["key"],"numeric":false,"reverse":false}]' ]
 }

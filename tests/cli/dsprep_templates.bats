@@ -24,7 +24,7 @@ app() {
     dsprep cat t.dsr | jq -r .template_id | sort | uniq -c | awk '{ print $2, $1 }' | sort >got
     diff want got
     exits 0 dsprep templates --json a.dsr -o j.dsr
-    [ "$output" = '{"command":"dsprep templates","input":2707,"output":2707,"held":{},"templates":3,"shapes":4,"without":0}' ]
+    [ "$output" = '{"type":"summary","command":"dsprep templates","input":2707,"output":2707,"held":{},"templates":3,"shapes":4,"without":0}' ]
     exits 2 dsprep templates --json --column nothing -o k.dsr a.dsr
     echo "$output" | jq -e '.type == "exit" and .code == 2 and (.error | contains("nothing"))'
 }

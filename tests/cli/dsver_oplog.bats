@@ -28,8 +28,8 @@ id() {
     done
     grep '"command":"commit"' log | head -n 1 >one
     grep -q '"actor":"A B <a@b.c>"' one
-    grep -q "\"reason\":\"first\",\"ref\":\"refs/heads/d/main\",\"detail\":\"\",\"before\":null,\"after\":\"$a\"" one
-    grep '"command":"reset"' log | grep -q "\"reason\":\"was wrong\",\"ref\":\"refs/heads/d/main\",\"detail\":\"\",\"before\":\"$b\",\"after\":\"$a\""
+    grep -q "\"reason\":\"first\",\"ref\":\"refs/heads/d/main\",\"detail\":null,\"before\":null,\"after\":\"$a\"" one
+    grep '"command":"reset"' log | grep -q "\"reason\":\"was wrong\",\"ref\":\"refs/heads/d/main\",\"detail\":null,\"before\":\"$b\",\"after\":\"$a\""
     grep '"command":"branch"' log | grep '"after":null' | grep -q '"reason":"not needed"'
     ! grep -q '"trouble":"' log || return 1
     dsver oplog --command gc | grep -q weekly
@@ -92,7 +92,7 @@ id() {
 @test "the last entries cut off: a ref is not where the log leaves it" {
     put one d
     put two d
-    last=$(dsver oplog -q --json | sed 's/.*"head":"\([0-9a-f]*\)".*/\1/')
+    last=$(dsver oplog -q --json | sed 's/.*"head":"sha256:\([0-9a-f]*\)".*/\1/')
     dsver fsck --json | grep -q '"unlogged":0,"problems":0'
     sed -i '$d' .dsver/oplog
     dsver oplog -q
