@@ -27,11 +27,13 @@ const ds_command ds_cmd_export = {
     .max_operands = -1,
     .example = "dsver cat corpus | dsprep export --format mds -o mds/\n"
                "dsprep export --format megatron --column tokens -o corpus corpus.dsr\n"
-               "dsprep export --format jsonl s.dsr | jq .",
+               "dsprep export --format jsonl s.dsr | jq .\n"
+               "dsver cat ct-chest | dsprep export --format nifti -o volumes/",
     .description =
         "Reads a DSR stream (from FILEs, which are the shards of one stream, or standard "
         "input) and writes its records in another format. OUT is a file, or a folder: always "
-        "for mds, and with --shard-size for formats whose files can be cut; for megatron it is "
+        "for mds and nifti, and with --shard-size for formats whose files can be cut; for "
+        "megatron it is "
         "what OUT.bin and OUT.idx begin with. A folder must not be there yet, or be empty. "
         "Files of records go to standard output without -o.\n\n"
         "What the format cannot hold is listed on standard error, by column, and counted where "
@@ -39,7 +41,9 @@ const ds_command ds_cmd_export = {
         "records came from (sources and byte ranges) goes into no format.\n\n"
         "OUT/dsr-schema.json, or OUT.dsr-schema.json beside a file, holds the schema and the "
         "steps that made the records: with it, dsprep import gives back the same records, "
-        "types and root wherever nothing was listed as lost. --bare leaves it out.\n\n"
+        "types and root wherever nothing was listed as lost. --bare leaves it out. What nifti "
+        "writes is not read "
+        "back, and has no such file.\n\n"
         "Output is the same for any number of threads, and appears when it is whole. "
         "docs/formats.md says how each format holds which type.",
     .run = run,
@@ -62,6 +66,9 @@ static int check(const args *a, const ds_format *f, ds_err *err)
         return ds_fail(err, DS_USAGE, "--format %s: it needs -o OUT", f->name);
     if (pipe && a->shard_size)
         return ds_fail(err, DS_USAGE, "--shard-size needs -o OUT");
+    if (a->shard_size && f->flags & DS_FORMAT_EACH)
+        return ds_fail(err, DS_USAGE, "--format %s: a file is one image, and takes no --shard-size",
+                       f->name);
     if (a->shard_size && !(f->flags & (DS_FORMAT_SHARDS | DS_FORMAT_FOLDER)))
         return ds_fail(err, DS_USAGE, "--format %s: it is one file, and takes no --shard-size",
                        f->name);
@@ -167,7 +174,7 @@ static int export_stream(args *a, char **operands, int n, ds_err *err)
     a->w.memory = (uint64_t)a->memory;
     if (rc == 0)
         rc = ds_export_run(&done, in, f, &a->w, a->strict, err);
-    if (rc == 0 && a->w.path && strcmp(a->w.path, "-") != 0 && !a->bare)
+    if (rc == 0 && f->read_open && a->w.path && strcmp(a->w.path, "-") != 0 && !a->bare)
         rc = sidecar(a, f, ds_instream_schema(in), &done, err);
     if (rc == 0 && a->o.json)
         say_json(a, &done);
@@ -191,7 +198,8 @@ static int run(int argc, char **argv)
         OPT_SIZE(0, "shard-size", a.shard_size, "SIZE",
                  "write a folder of files of about this many bytes; default for mds 64M"),
         OPT_INT('z', "level", a.level, "N", 0, 19,
-                "mds, parquet: zstd level, 0 = none; default 3. npz: deflate's; default 0"),
+                "mds, parquet: zstd level, 0 = none; default 3. npz, nifti: deflate's; default 0 "
+                "and 1"),
         OPT_STR(
             0, "hash", a.w.hashes, "NAME,..",
             "mds: digests in the index: sha256, xxh128, xxh3_64, xxh64, or none; default xxh64"),

@@ -17,6 +17,7 @@
     X(llmc)                                                                                        \
     X(npy)                                                                                         \
     X(npz)                                                                                         \
+    X(nifti)                                                                                       \
     X(parquet)                                                                                     \
     X(arrow)
 
