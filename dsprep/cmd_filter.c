@@ -8,6 +8,7 @@
 #include "term.h"
 #include "textrules.h"
 #include "where.h"
+#include "wherelist.h"
 
 static int run(int argc, char **argv);
 
@@ -22,6 +23,7 @@ const ds_command ds_cmd_filter = {
     .example =
         "dsprep text crawl/ | dsprep filter --preset fineweb --rejects rejects.dsr >kept.dsr\n"
         "dsprep filter --where 'status >= 500 and len(text) > 20' logs.dsr | dsprep cat\n"
+        "dsprep filter --list seen=old.dsr -w 'key() not in seen' new.dsr | dsprep info\n"
         "dsprep filter --preset gopher --set gopher.words_min=20 --mark s.dsr | dsprep head",
     .description =
         "Reads a DSR stream (from FILEs, which are the shards of one stream, or standard "
@@ -40,8 +42,14 @@ const ds_command ds_cmd_filter = {
         "An expression (--where) looks at columns and at members of JSON (meta.user.id): == != "
         "< <= > >= in [..], is null, contains, startswith, endswith, matches (a regular "
         "expression), + - * / %, and or not, len size words lower trim nfc nfkc replace number "
-        "time text coalesce. A comparison with null gives null, and a record is kept only when "
+        "time text coalesce key. A comparison with null gives null, and a record is kept only when "
         "the result is true.\n\n"
+        "--list NAME=FILE gives expressions a list to ask: 'meta.id in NAME', 'key() not in "
+        "NAME' (what two streams have in common, and what they have not), 'hasword(text, NAME)' "
+        "(words, or several one behind the other, in any case and with or without accents), "
+        "'onsite(url, NAME)' (the host of a URL, or a domain above it). FILE has a value a line, "
+        "or is a DSR stream, whose keys, or with NAME:EXPR what EXPR gives, are the values. A list "
+        "of ten million takes some hundred megabytes.\n\n"
         "Rules are looked at in this order: lengths, presets, expressions; the first that "
         "fails is the reason. Output is the same for any number of threads.",
     .run = run,
@@ -51,7 +59,7 @@ enum { REASON_NULL = DS_NRULES, REASON_TOO_LARGE, REASON_WHERE, REASON_WHERE_NUL
 
 typedef struct filter_opts {
     ds_rowopts row;
-    ds_opt_list presets, sets, where;
+    ds_opt_list presets, sets, where, lists;
     const char *column;
     int64_t chars_min, chars_max, words_min, words_max, max_text;
     bool mark;
@@ -62,6 +70,7 @@ typedef struct filter {
     ds_textclass *classes;
     ds_where **where;
     size_t nwhere;
+    ds_wherelists lists;
     size_t column, made_text, made_mark;
     bool judges, mark, rewrites;
     size_t max_text;
@@ -181,6 +190,8 @@ static int read_rules(filter *f, const filter_opts *o, ds_err *err)
     if (rc)
         return rc;
     f->judges = ds_textrules_any(&f->rules);
+    if (o->lists.n && o->where.n == 0)
+        return ds_fail(err, DS_USAGE, "--list is asked by --where: 'key() in NAME'");
     if (!f->judges && o->where.n == 0)
         return ds_fail(err, DS_USAGE, "nothing to filter by: give --preset, --where or a length");
     return f->judges ? ds_textclass_new(&f->classes, err) : 0;
@@ -250,10 +261,12 @@ static int filter_stream(filter *f, const filter_opts *o, char **operands, int n
         reasons[i] = reason_name(i);
     int rc = ds_instream_open(&job.in, operands, n, err);
     if (rc == 0)
-        rc = compile(f, o, &(ds_colnames){ds_instream_schema(job.in), job.in}, err);
+        rc = compile(f, o, &(ds_colnames){ds_instream_schema(job.in), job.in, &f->lists}, err);
     if (rc == 0)
         rc = plan_columns(&job.plan, f, o, job.in, err);
     if (rc == 0 && !(job.plan.options = options_of(f, o)))
+        rc = ds_fail_nomem(err);
+    if (rc == 0 && f->lists.n && !(job.plan.digests = ds_wherelists_digests(&f->lists)))
         rc = ds_fail_nomem(err);
     job.plan.tool = "dsprep filter";
     job.plan.reasons = reasons;
@@ -284,6 +297,7 @@ static int run(int argc, char **argv)
                  "another threshold for one rule, or off; may be given again"),
         OPT_LIST('w', "where", o.where, "EXPR",
                  "keep the records for which this is true; may be given again: all must be"),
+        DS_WHERELIST_OPTION(o.lists),
         OPT_INT(0, "min-chars", o.chars_min, "N", 0, INT64_MAX, "fewest characters of the text"),
         OPT_INT(0, "max-chars", o.chars_max, "N", 0, INT64_MAX, "most characters of the text"),
         OPT_INT(0, "min-words", o.words_min, "N", 0, INT64_MAX, "fewest words of the text"),
@@ -306,6 +320,8 @@ static int run(int argc, char **argv)
     ds_transform_begin(&o.row);
     rc = read_rules(&f, &o, &err);
     if (rc == 0)
+        rc = ds_wherelists_read(&f.lists, &o.lists, &err);
+    if (rc == 0)
         (void)filter_stream(&f, &o, operands, n, &err);
     for (size_t i = 0; i < f.nwhere; i++)
         ds_where_free(f.where[i]);
@@ -314,5 +330,7 @@ static int run(int argc, char **argv)
     ds_opt_list_fini(&o.presets);
     ds_opt_list_fini(&o.sets);
     ds_opt_list_fini(&o.where);
+    ds_opt_list_fini(&o.lists);
+    ds_wherelists_fini(&f.lists);
     return ds_transform_end(&ds_cmd_filter, &o.row, &err, false);
 }

@@ -7,6 +7,7 @@
 #include "mapcol.h"
 #include "sig.h"
 #include "term.h"
+#include "wherelist.h"
 
 static int run(int argc, char **argv);
 
@@ -47,12 +48,13 @@ static const char *const on_error_names[] = {"fail", "skip", "null", NULL};
 
 typedef struct args {
     ds_rowopts row;
-    ds_opt_list drop, keep, rename, cast, set, text;
+    ds_opt_list drop, keep, rename, cast, set, text, lists;
     int on_error;
 } args;
 
 typedef struct map {
     const args *a;
+    ds_wherelists lists;
     ds_colnames names;
     const ds_schema *in; /* names.schema */
     ds_mapcol *made[DS_ROWPLAN_MADE];
@@ -490,14 +492,19 @@ static int map_stream(const args *a, char **operands, int n, bool *partial, ds_e
 {
     map m = {.a = a};
     ds_rowjob job = {0};
-    int rc = ds_instream_open(&job.in, operands, n, err);
+    int rc = ds_wherelists_read(&m.lists, &a->lists, err);
+    if (rc == 0)
+        rc = ds_instream_open(&job.in, operands, n, err);
     if (rc == 0) {
         m.names = ds_colnames_of(job.in);
+        m.names.lists = &m.lists;
         m.in = m.names.schema;
         rc = plan_columns(&m, &job.plan, err);
     }
     if (rc == 0 && !(job.plan.options = options_of(a)))
         rc = ds_fail(err, DS_USAGE, "options are not UTF-8");
+    if (rc == 0 && m.lists.n && !(job.plan.digests = ds_wherelists_digests(&m.lists)))
+        rc = ds_fail_nomem(err);
     job.plan.tool = "dsprep map";
     job.plan.reasons = (const char *const *)m.reason;
     job.plan.nreasons = m.n;
@@ -510,6 +517,7 @@ static int map_stream(const args *a, char **operands, int n, bool *partial, ds_e
         free(m.reason[i]);
     }
     ds_rowjob_fini(&job);
+    ds_wherelists_fini(&m.lists);
     return rc;
 }
 
@@ -528,6 +536,7 @@ static int run(int argc, char **argv)
                  "make a column, or a member of one (COLUMN.MEMBER=EXPR); may be given again"),
         OPT_LIST(0, "text", a.text, "COLUMN=TEMPLATE",
                  "make a column of text: 'Q: {q}\\nA: {meta.a}'; may be given again"),
+        DS_WHERELIST_OPTION(a.lists),
         OPT_CHOICE(0, "on-error", a.on_error, "WHAT", on_error_names,
                    "what cannot be converted: fail, skip the record, or null"),
         DS_ROWOPTS_REJECTS(a.row),
@@ -544,6 +553,8 @@ static int run(int argc, char **argv)
     if (!a.keep.n && !a.drop.n && !a.rename.n && !a.cast.n && !a.set.n && !a.text.n)
         (void)ds_fail(&err, DS_USAGE,
                       "nothing to do: --set, --text, --cast, --rename, --drop or --keep is wanted");
+    else if (a.lists.n && !a.set.n)
+        (void)ds_fail(&err, DS_USAGE, "--list is asked by --set: 'known=key() in NAME'");
     else
         (void)map_stream(&a, operands, n, &partial, &err);
     ds_opt_list_fini(&a.keep);
@@ -552,5 +563,6 @@ static int run(int argc, char **argv)
     ds_opt_list_fini(&a.cast);
     ds_opt_list_fini(&a.set);
     ds_opt_list_fini(&a.text);
+    ds_opt_list_fini(&a.lists);
     return ds_transform_end(&ds_cmd_map, &a.row, &err, partial);
 }

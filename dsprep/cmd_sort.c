@@ -85,8 +85,8 @@ static int sort_stream(const args *a, char **operands, int n, ds_err *err)
     if (rc == 0)
         rc = ds_instream_open(&in, operands, n, err);
     if (rc == 0)
-        rc = ds_sortkey_new(&k, &(ds_colnames){ds_instream_schema(in), in}, a->by.v, a->by.n,
-                            a->numeric, a->reverse, err);
+        rc = ds_sortkey_new(&k, &(ds_colnames){.schema = ds_instream_schema(in), .in = in}, a->by.v,
+                            a->by.n, a->numeric, a->reverse, err);
     if (rc == 0)
         rc = ds_reorder_run(&records, in, &r, k, &a->row, err);
     if (rc == 0)

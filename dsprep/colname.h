@@ -15,6 +15,7 @@
 typedef struct ds_colnames {
     const ds_schema *schema;
     ds_instream *in; /* whose first records are looked at when they must be; NULL: they are not */
+    const struct ds_wherelists *lists; /* that expressions may ask; NULL: none */
 } ds_colnames;
 
 /* The columns of the stream. */

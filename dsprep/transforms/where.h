@@ -51,6 +51,7 @@ typedef struct ds_wherework {
     size_t n;
     void *match; /* pcre2_match_data */
     ds_jscan scan;
+    struct ds_hasher *hasher; /* for keys that are derived */
 } ds_wherework;
 
 /* The value for a record; text is lent until the next call on `k`. */

@@ -20,6 +20,7 @@ enum ds_wop {
     W_GT,
     W_GE,
     W_IN,
+    W_IN_LIST,
     W_IS_NULL,
     W_MATCHES,
     W_CONTAINS,
@@ -43,7 +44,10 @@ enum ds_wop {
     W_NFC,
     W_NFKC,
     W_REPLACE, /* b: the pattern, whose b is what takes the place */
-    W_LIST     /* the operands of in and coalesce: a, then next */
+    W_KEY,     /* no operand */
+    W_HASWORD, /* of a list */
+    W_ONSITE,
+    W_LIST /* the operands of in and coalesce: a, then next */
 };
 
 typedef struct ds_wnode {
@@ -54,6 +58,7 @@ typedef struct ds_wnode {
     char *own; /* unescaped text of a literal, or names of members, each with its NUL */
     size_t column;
     pcre2_code *re;
+    const struct ds_wherelist *list; /* borrowed */
 } ds_wnode;
 
 struct ds_where {
@@ -64,6 +69,10 @@ struct ds_where {
     uint8_t *classes; /* of code points, for normal forms; NULL where there are none */
 };
 
+/* A record's key, in b where it is derived. */
+int ds_where_key(const ds_where *w, ds_wherework *k, ds_buf *b, ds_wval *out, ds_err *err);
+/* The answer of v's list to x, in its place; b is scratch. */
+int ds_where_ask(const ds_wnode *v, ds_buf *b, ds_wval *x, ds_err *err);
 /* The text x as the function v makes it, in b where it is new. */
 int ds_where_textual(const ds_where *w, const ds_wnode *v, ds_buf *b, ds_wval *x, ds_err *err);
 

@@ -1,4 +1,5 @@
 /* wherecompare.c - see whereparse.h: what is compared with what, and how. */
+#include "wherelist.h"
 #include "whereparse.h"
 
 /* A text beside a time is a time. */
@@ -69,7 +70,20 @@ static int negated(ds_wparse *s, int n, bool not )
     return n >= 0 && not ? ds_wparse_node(s, W_NOT, DS_W_BOOL, n, -1) : n;
 }
 
-/* in [..], is [not] null */
+/* in NAME */
+static int in_list(ds_wparse *s, int a, size_t at)
+{
+    ds_wherelist *list;
+    int rc = ds_wparse_list(s, &list);
+    if (rc == 0 && ds_wparse_type(s, a) == DS_W_MANY)
+        rc = ds_wparse_fail(s, at, "lists, bytes and tensors are in no list");
+    int n = rc ? rc : ds_wparse_node(s, W_IN_LIST, DS_W_BOOL, a, -1);
+    if (n >= 0)
+        s->w->v[n].list = list;
+    return n;
+}
+
+/* in [..], in NAME, is [not] null */
 static int tail_op(ds_wparse *s, int a, size_t at)
 {
     int rc, not = 0;
@@ -80,9 +94,12 @@ static int tail_op(ds_wparse *s, int a, size_t at)
             return rc;
         return negated(s, ds_wparse_node(s, W_IS_NULL, DS_W_BOOL, a, -1), not );
     }
-    if ((not = ds_wtoken_accept(s, "not")) < 0 || (rc = ds_wtoken_expect(s, "in")) ||
-        (rc = ds_wtoken_expect(s, "[")))
+    if ((not = ds_wtoken_accept(s, "not")) < 0 || (rc = ds_wtoken_expect(s, "in")))
         return not < 0 ? not : rc;
+    if (s->kind == T_NAME)
+        return negated(s, in_list(s, a, at), not );
+    if ((rc = ds_wtoken_expect(s, "[")))
+        return rc;
     int list = ds_wparse_values(s, "]");
     for (int i = list; i >= 0; i = s->w->v[i].b)
         if ((rc = check_compare(s, W_EQ, a, s->w->v[i].a, at)))

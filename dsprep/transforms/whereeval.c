@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hash.h"
 #include "json.h"
 #include "jsonrow.h"
 #include "utf8.h"
@@ -467,6 +468,13 @@ static int value_of(eval *e, int n, ds_wval *out)
         return rc;
     case W_IN:
         return eval_in(e, v, out);
+    case W_IN_LIST:
+    case W_HASWORD:
+    case W_ONSITE:
+        rc = value_of(e, v->a, out);
+        return rc ? rc : ds_where_ask(v, &e->k->text[n], out, e->err);
+    case W_KEY:
+        return ds_where_key(e->w, e->k, &e->k->text[n], out, e->err);
     case W_MATCHES:
     case W_CONTAINS:
     case W_STARTS:
@@ -525,6 +533,7 @@ void ds_wherework_fini(ds_wherework *k)
     free(k->text);
     pcre2_match_data_free(k->match);
     ds_jscan_fini(&k->scan);
+    ds_hasher_free(k->hasher);
     memset(k, 0, sizeof *k);
 }
 

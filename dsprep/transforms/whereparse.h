@@ -63,6 +63,11 @@ int ds_wparse_values(ds_wparse *s, const char *close);
 int ds_wparse_pattern(ds_wparse *s, int n, size_t at);
 /* replace(, from behind its parenthesis. */
 int ds_wparse_replace(ds_wparse *s, size_t at);
+/* key(), hasword( and onsite(, from behind their parenthesis. */
+int ds_wparse_key(ds_wparse *s);
+int ds_wparse_listed(ds_wparse *s, enum ds_wop op, size_t at);
+/* The name of a list: *list. */
+int ds_wparse_list(ds_wparse *s, struct ds_wherelist **list);
 /* There will be normal forms. */
 int ds_wparse_normal(ds_wparse *s);
 

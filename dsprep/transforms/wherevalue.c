@@ -101,6 +101,8 @@ static int column(ds_wparse *s)
     if (!parts)
         return ds_fail_nomem(s->err);
     int at = ds_colname_find(s->names, parts, n, &k, &below, &why);
+    if (at == DS_USAGE && n == 1 && strcmp(parts, "key") == 0)
+        why = (ds_err){.msg = "keys are derived in this stream: key() is that of a record"};
     at = at == DS_USAGE ? ds_wparse_fail(s, s->from, why.msg)
          : at           ? ds_fail(s->err, at, "%s", why.msg)
                         : ds_wparse_node(s, W_COLUMN, column_type(s->w->s->cols[k].type), -1, -1);
@@ -124,12 +126,14 @@ static const struct {
     enum ds_wop op;
     enum ds_wtype takes, gives; /* DS_W_ANY: whatever */
 } calls[] = {
-    {"len", W_LEN, DS_W_ANY, DS_W_INT},       {"size", W_SIZE, DS_W_ANY, DS_W_INT},
-    {"words", W_WORDS, DS_W_TEXT, DS_W_INT},  {"lower", W_LOWER, DS_W_TEXT, DS_W_TEXT},
-    {"number", W_NUMBER, DS_W_ANY, DS_W_ANY}, {"time", W_TIME, DS_W_TEXT, DS_W_TIME},
-    {"text", W_TEXT, DS_W_ANY, DS_W_TEXT},    {"coalesce", W_COALESCE, DS_W_ANY, DS_W_ANY},
-    {"trim", W_TRIM, DS_W_TEXT, DS_W_TEXT},   {"nfc", W_NFC, DS_W_TEXT, DS_W_TEXT},
-    {"nfkc", W_NFKC, DS_W_TEXT, DS_W_TEXT},   {"replace", W_REPLACE, DS_W_TEXT, DS_W_TEXT}};
+    {"len", W_LEN, DS_W_ANY, DS_W_INT},        {"size", W_SIZE, DS_W_ANY, DS_W_INT},
+    {"words", W_WORDS, DS_W_TEXT, DS_W_INT},   {"lower", W_LOWER, DS_W_TEXT, DS_W_TEXT},
+    {"number", W_NUMBER, DS_W_ANY, DS_W_ANY},  {"time", W_TIME, DS_W_TEXT, DS_W_TIME},
+    {"text", W_TEXT, DS_W_ANY, DS_W_TEXT},     {"coalesce", W_COALESCE, DS_W_ANY, DS_W_ANY},
+    {"trim", W_TRIM, DS_W_TEXT, DS_W_TEXT},    {"nfc", W_NFC, DS_W_TEXT, DS_W_TEXT},
+    {"nfkc", W_NFKC, DS_W_TEXT, DS_W_TEXT},    {"replace", W_REPLACE, DS_W_TEXT, DS_W_TEXT},
+    {"key", W_KEY, DS_W_NULL, DS_W_TEXT},      {"hasword", W_HASWORD, DS_W_TEXT, DS_W_BOOL},
+    {"onsite", W_ONSITE, DS_W_TEXT, DS_W_BOOL}};
 
 int ds_wparse_values(ds_wparse *s, const char *close)
 {
@@ -170,6 +174,10 @@ static int call(ds_wparse *s, size_t which, size_t at)
                                                        : DS_W_ANY;
         return list < 0 ? list : ds_wparse_node(s, W_COALESCE, t, list, -1);
     }
+    if (calls[which].op == W_KEY)
+        return ds_wparse_key(s);
+    if (calls[which].op == W_HASWORD || calls[which].op == W_ONSITE)
+        return ds_wparse_listed(s, calls[which].op, at);
     if (calls[which].op == W_REPLACE)
         return ds_wparse_replace(s, at);
     if (calls[which].op == W_NFC || calls[which].op == W_NFKC)

@@ -340,6 +340,11 @@ static int put_file(const making *m, const char *name, const json_t *v)
 {
     const char *path = NULL;
     size_t i = 0;
+    if (strncmp(name, "list ", 5) == 0) {
+        char option[1024];
+        const int n = snprintf(option, sizeof option, "list=%s", name + 5);
+        return n > 0 && (size_t)n < sizeof option ? put_found(m, name, option, v) : refuse(m, name);
+    }
     while (i < sizeof files_read / sizeof *files_read && strcmp(files_read[i].name, name) != 0)
         i++;
     if (i == sizeof files_read / sizeof *files_read)

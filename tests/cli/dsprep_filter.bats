@@ -182,6 +182,69 @@ END
     dsprep cat -c text k.dsr | cmp - want
 }
 
+@test "filter --list: values of a file's lines, or of a stream's records; what two streams have in common, and what not" {
+    stream 40
+    dsprep cat s.dsr | jq -r .key >keys
+    [ "$(wc -l <keys)" -eq 40 ]
+    { printf '\357\273\277'; sed -n '3p;9p' keys | sed 's/$/\r/'; echo; sed -n '20p' keys | tr -d '\n'; } >some
+    exits 0 dsprep filter --list some=some -w 'key() in some' -o in.dsr s.dsr
+    has '40 input = 3 output + 37 held: 37 where'
+    sed -n '3p;9p;20p' keys | diff - <(dsprep cat in.dsr | jq -r .key)
+    # The rest, by the stream of those; by a pipe, packed, and by what an expression gives.
+    exits 0 dsprep filter -q --list seen=in.dsr -w 'key() not in seen' -o out.dsr s.dsr
+    grep -vxFf <(tr -d '\r\357\273\277' <some | sed '/^$/d') keys | diff - <(dsprep cat out.dsr | jq -r .key)
+    dsprep filter -q --list seen=<(cat in.dsr) -w 'key() not in seen' s.dsr | dsprep cat | diff - <(dsprep cat out.dsr)
+    gzip -k some
+    dsprep filter -q --list some=some.gz -w 'key() in some' s.dsr | dsprep cat | diff - <(dsprep cat in.dsr)
+    dsprep filter -q --list 'same:lower(text)=in.dsr' -w 'lower(text) in same' s.dsr | dsprep cat | diff - <(dsprep cat in.dsr)
+    # The provenance has a digest, and no path.
+    dsprep info --json in.dsr | jq -e --arg sha "sha256:$(sha256sum <some | cut -c1-64)" \
+        '.provenance[-1].digests == {"list some": $sha} and .provenance[-1].options.list == null'
+    : >none
+    exits 0 dsprep filter --list none=none -w 'key() in none' -o z.dsr s.dsr
+    has 'there is nothing in none' '40 input = 0 output'
+    printf 'ok\n\377\n' >bad
+    exits 1 dsprep filter --list bad=bad -w 'key() in bad' s.dsr
+    has '--list bad: bad: line 2: it is not valid UTF-8'
+    exits 13 dsprep filter --list no=nosuch -w 'key() in no' s.dsr
+    local o
+    for o in some some= =some 1=some a/b=some some:=some some:text=some; do
+        exits 2 dsprep filter --list "$o" -w 'key() in some' s.dsr
+    done
+    exits 2 dsprep filter --list a=some --list a=some -w 'key() in a' s.dsr
+    exits 2 dsprep filter --list a=some -w 'key() in b' s.dsr
+    exits 2 dsprep filter --list a=some --min-chars 1 s.dsr
+    has '--list is asked by --where'
+}
+
+@test "filter --list: numbers, null, words of a text, and sites" {
+    printf '%s\n' '{"n":1,"t":"Le CAFÉ-crème","u":"https://u:p@A.Example.ORG:80/x?q=//b.net"}' \
+        '{"n":2.5,"t":"decaf\u00e9","u":"http://notexample.org/"}' '{"n":null,"t":null,"u":null}' \
+        '{"n":"1","t":"creme cafe; 2 cafe cremes","u":"b.net."}' '{"n":10,"t":"我喜欢北京烤鸭","u":"//[::1]:8/"}' >r.jsonl
+    dsprep import -q r.jsonl >r.dsr
+    printf '1\n2.5\n' >n; printf 'Cafe creme\n京烤\n' >w; printf 'example.org\nb.net\n[::1]\n' >d
+    exits 0 dsprep map -q --list n=n --list w=w --list d=d --set 'in=n in n' --set 'word=hasword(t, w)' \
+        --set 'site=onsite(u, d)' -o m.dsr r.dsr
+    [ "$(dsprep cat m.dsr | jq -c '[.in, .word, .site]' | tr '\n' ' ')" = \
+        '[true,true,true] [true,false,false] [null,null,null] [true,false,true] [false,true,true] ' ]
+    printf -- '--\n' >x
+    exits 1 dsprep map --list x=x --set 'a=hasword(t, x)' r.dsr
+    has "'--' has 0 words"
+    exits 2 dsprep map --list n=n --drop t r.dsr
+}
+
+@test "filter: key() is the key, explicit or derived" {
+    printf '{"id":"a","text":"x"}\n{"id":"b","text":"y"}\n' >k.jsonl
+    dsprep text -q --key-field id k.jsonl >e.dsr
+    dsprep text -q --field text --no-meta k.jsonl >d.dsr
+    [ "$(dsprep filter -q -w "key() = 'b' and key = 'b'" e.dsr | dsprep cat -c key)" = '{"key":"b"}' ]
+    dsprep map -q --set 'k=key()' d.dsr | dsprep cat | jq -se 'length == 2 and all(.[]; .k == .key)'
+    [ "$(dsprep split -q --by 'key()' d.dsr | dsprep sort -q --by 'key()' | dsprep cat | wc -l)" -eq 2 ]
+    exits 2 dsprep filter -w "key = 'b'" d.dsr
+    has 'key() is that of a record'
+    exits 2 dsprep filter -w "key(1) = 'b'" d.dsr
+}
+
 @test "filter: options that make no sense are refused" {
     stream 10
     exits 2 dsprep filter s.dsr

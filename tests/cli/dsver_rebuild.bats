@@ -35,7 +35,9 @@ rebuilt() {
 @test "rebuild: files as inputs, redact, filter, dedup, split, sample, shuffle, sort and map" {
     corpus
     mkdir in && mv t.jsonl in && cp "$TOKENIZER" in/tok.json
+    printf '11\n13\n' >in/no
     dsprep text -q --key-field id in/t.jsonl |
+        dsprep filter -q --list no=in/no -w 'not (meta.n in no)' |
         dsprep filter -q --min-chars 5 -w 'meta.n != 7 and text != "it'"'"'s"' |
         dsprep redact -q --mark | dsprep dedup -q --near --seed 3 --rows 9 --words 4 --count copies |
         dsprep dedup -q --parts line --min-chars 3 |
@@ -45,7 +47,7 @@ rebuilt() {
         dsprep map -q --set 'n:f64=meta.n * 0.5' --text 'title={meta.n}: it'"'"'s' --drop meta.n |
         dsprep tokenize -q -t in/tok.json | dsver commit many >/dev/null
     rebuilt many --source in
-    rebuilt many --source in/t.jsonl --file in/tok.json
+    rebuilt many --source in/t.jsonl --file in/tok.json --file in/no
     exits 0 dsver rebuild --dry-run many --source in
     has "--salt=s 1'" "shuffle"
     # What it prints is what a shell runs.
