@@ -10,24 +10,32 @@
 
 #ifdef DS_EMU
 
-/* c[16 x 8] += a[16 x 16] b[16 x 8]: a lane's registers of each. */
+/* Of the numbers that lanes exchanged: a lane's, of one of its registers' two. */
+static inline float mma_number(const unsigned char *all, unsigned lane, unsigned reg, unsigned half)
+{
+    return reinterpret_cast<const emu::exchanged *>(all + 64 * lane)[2 * reg + half];
+}
+/* c[16 x 8] += a[16 x 16] b[16 x 8]: a lane's registers of each. What is exchanged are their
+ * numbers, so that each is unpacked once. */
 template <class E>
 static inline void mma(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1)
 {
-    const uint32_t mine[6] = {a[0], a[1], a[2], a[3], b0, b1};
+    float mine[12], left[2][16], right[2][16];
+
+    for (int i = 0; i < 4; i++)
+        unpack2<E>(mine + 2 * i, a[i]);
+    unpack2<E>(mine + 8, b0);
+    unpack2<E>(mine + 10, b1);
     const unsigned char *all = emu::exchange(mine, sizeof mine);
     const unsigned g = emu::self->lane / 4, q = emu::self->lane % 4;
-
-    for (unsigned i = 0; i < 4; i++) {
-        const unsigned row = g + 8 * (i / 2), col = 2 * q + i % 2;
+    for (unsigned i = 0; i < 2; i++)
         for (unsigned k = 0; k < 16; k++) {
-            uint32_t x, y;
-            std::memcpy(&x, all + 64 * (row % 8 * 4 + k % 8 / 2) + 4 * (row / 8 + 2 * (k / 8)), 4);
-            std::memcpy(&y, all + 64 * (col * 4 + k % 8 / 2) + 4 * (4 + k / 8), 4);
-            c[i] = std::fma(to_f32(E{(uint16_t)(k & 1 ? x >> 16 : x)}),
-                            to_f32(E{(uint16_t)(k & 1 ? y >> 16 : y)}), c[i]);
+            left[i][k] = mma_number(all, g * 4 + k % 8 / 2, i + k / 8 * 2, k % 2);
+            right[i][k] = mma_number(all, (2 * q + i) * 4 + k % 8 / 2, 4 + k / 8, k % 2);
         }
-    }
+    for (unsigned k = 0; k < 16; k++)
+        for (unsigned i = 0; i < 4; i++)
+            c[i] = std::fma(left[i / 2][k], right[i % 2][k], c[i]);
 }
 
 /* Four 8 x 8 parts; lane l gives the address of row l%8 of part l/8. */

@@ -76,25 +76,54 @@ template <int LINES> static inline void wg_read(uint64_t desc, bool across)
                                16);
 }
 
+/* s[i][j] += left[i][k] right[k][j], in ascending order of k. */
+template <int N>
+static inline void wg_sum(float (&s)[2][N], const float (&left)[2][16], const float (&right)[16][N])
+{
+    for (int k = 0; k < 16; k++)
+        for (int i = 0; i < 2; i++)
+            for (int j = 0; j < N; j++)
+                s[i][j] = std::fma(left[i][k], right[k][j], s[i][j]);
+}
+/* What a lane needs of the right operand: columns 8j + 2(l%4), +1 of N. */
+template <class E, int N, bool ACROSS>
+static inline void wg_right(float (&right)[16][N / 4], uint64_t b)
+{
+    const int first = (int)emu::self->lane % 4 * 2;
+
+    for (int k = 0; k < 16; k++)
+        for (int j = 0; j < N / 4; j++) {
+            const int col = j / 2 * 8 + first + j % 2;
+            right[k][j] = ACROSS ? wg_at<E>(b, k, col, true) : wg_at<E>(b, col, k, false);
+        }
+}
+/* A lane's sums at c, of its two rows, plus their product. */
+template <class E, int N, bool ACROSS>
+static inline void wg_add(float *c, const float (&left)[2][16], uint64_t b, bool add)
+{
+    float s[2][N / 4], right[16][N / 4];
+
+    wg_right<E, N, ACROSS>(right, b);
+    for (int i = 0; i < 2; i++)
+        for (int j = 0; j < N / 4; j++)
+            s[i][j] = add ? c[j / 2 * 4 + i * 2 + j % 2] : 0.0f;
+    wg_sum(s, left, right);
+    for (int i = 0; i < 2; i++)
+        for (int j = 0; j < N / 4; j++)
+            c[j / 2 * 4 + i * 2 + j % 2] = s[i][j];
+}
+
 /* c (+)= a b': a is [64][16], b [N][16], or [16][N] where it lies ACROSS. */
 template <class E, int N, bool ACROSS>
 static inline void wg_rows_now(float *c, uint64_t a, uint64_t b, bool add)
 {
-    const int lane = (int)emu::self->lane, row = (int)(threadIdx.x % GROUP / WARP) * 16 + lane / 4;
+    const int row = (int)(threadIdx.x % GROUP / WARP) * 16 + (int)emu::self->lane / 4;
     float left[2][16];
 
     for (int i = 0; i < 2; i++)
         for (int k = 0; k < 16; k++)
             left[i][k] = wg_at<E>(a, row + i * 8, k, false);
-    for (int j = 0; j < N / 4; j++) {
-        const int col = j / 2 * 8 + lane % 4 * 2 + j % 2;
-        float *s[2] = {c + j / 2 * 4 + j % 2, c + j / 2 * 4 + j % 2 + 2};
-        for (int k = 0; k < 16; k++) {
-            const float right = ACROSS ? wg_at<E>(b, k, col, true) : wg_at<E>(b, col, k, false);
-            for (int i = 0; i < 2; i++)
-                *s[i] = std::fma(left[i][k], right, k > 0 || add ? *s[i] : 0.0f);
-        }
-    }
+    wg_add<E, N, ACROSS>(c, left, b, add);
 }
 template <class E, int N, bool ACROSS = false>
 static inline void wg_rows(float (&c)[N / 8][4], uint64_t a, uint64_t b, bool add)
@@ -112,27 +141,22 @@ static inline void wg_rows(float (&c)[N / 8][4], uint64_t a, uint64_t b, bool ad
 template <class E, int N>
 static inline void wg_across(float (&c)[N / 8][4], const uint32_t (&a)[4], uint64_t b)
 {
-    const unsigned char *all = emu::exchange(a, sizeof a);
-    const int lane = (int)emu::self->lane;
     struct {
-        E at[2][16];
+        float at[2][16];
     } left;
+    float mine[8];
 
-    for (int i = 0; i < 2; i++)
-        for (int k = 0; k < 16; k++)
-            std::memcpy(&left.at[i][k],
-                        all + 64 * (lane / 4 * 4 + k % 8 / 2) + 4 * (i + 2 * (k / 8)) + k % 2 * 2,
-                        2);
+    for (int i = 0; i < 4; i++)
+        unpack2<E>(mine + 2 * i, a[i]);
+    const unsigned char *all = emu::exchange(mine, sizeof mine);
+    for (unsigned i = 0; i < 2; i++)
+        for (unsigned k = 0; k < 16; k++)
+            left.at[i][k] =
+                mma_number(all, emu::self->lane / 4 * 4 + k % 8 / 2, i + k / 8 * 2, k % 2);
     emu::lockstep();
     const auto read = [b] { wg_read<N>(b, true); };
-    emu::product_later(&c[0][0], N / 2, a, read, [left, b, lane](float *sums) {
-        for (int j = 0; j < N / 8; j++)
-            for (int i = 0; i < 4; i++)
-                for (int k = 0; k < 16; k++)
-                    sums[j * 4 + i] = std::fma(to_f32(left.at[i / 2][k]),
-                                               wg_at<E>(b, k, j * 8 + lane % 4 * 2 + i % 2, true),
-                                               sums[j * 4 + i]);
-    });
+    emu::product_later(&c[0][0], N / 2, a, read,
+                       [left, b](float *sums) { wg_add<E, N, true>(sums, left.at, b, true); });
 }
 static inline void wg_begin()
 {

@@ -88,6 +88,7 @@ void lockstep();     /* the same, but nothing that memory is ordered by */
 /* Each lane puts `bytes` (at most 64) down and, when all have, sees those of all: lane i's at
  * 64 * i. Valid until the lane's next exchange. */
 const unsigned char *exchange(const void *mine, size_t bytes);
+typedef float exchanged __attribute__((may_alias)); /* a number among those bytes */
 
 /* cp.async of 16 bytes, commit_group and wait_group: until a thread waits for a group its copies
  * are NaN; copies that nobody waits for end the run with a message. */

@@ -97,33 +97,50 @@ void put_number(void *p, cudaDataType_t f, int64_t i, float x)
         static_cast<uint16_t *>(p)[i] = f == CUDA_R_16F ? ds_f16_from(x) : ds_bf16_from(x);
 }
 
-/* A matrix as f32, element k of row (or column) i of the result at i * k's number. */
+constexpr int64_t BESIDE = 8; /* rows whose sums are made at once */
+
+/* A matrix as f32: BESIDE rows (or columns) after BESIDE, the last ones filled up with zeros; of
+ * each, what is summed over lies BESIDE numbers apart. */
 std::vector<float> chains_of(const void *p, const emu_matrix &x, bool along, int64_t n, int64_t k)
 {
-    std::vector<float> to((size_t)(n * k));
+    std::vector<float> to((size_t)((n + BESIDE - 1) / BESIDE * BESIDE * k));
 
     for (int64_t i = 0; i < n; i++)
         for (int64_t e = 0; e < k; e++)
-            to[(size_t)(i * k + e)] = number_at(p, x.f, along ? i * x.ld + e : e * x.ld + i);
+            to[(size_t)(i / BESIDE * BESIDE * k + e * BESIDE + i % BESIDE)] =
+                number_at(p, x.f, along ? i * x.ld + e : e * x.ld + i);
     return to;
 }
 
-/* Two algorithms, which differ in rounding: in ascending order of k, and in descending order. */
+/* Sums of BESIDE rows at x with one column at y. Two algorithms, which differ in rounding: in
+ * ascending order of k, and in descending order. */
+void chain(float sums[BESIDE], const float *x, const float *y, int64_t k, uint64_t algorithm)
+{
+    float s[BESIDE] = {};
+
+    for (int64_t n = 0; n < k; n++) {
+        const int64_t e = algorithm ? k - 1 - n : n;
+        for (int64_t i = 0; i < BESIDE; i++)
+            s[i] = std::fma(x[e * BESIDE + i], y[e * BESIDE], s[i]);
+    }
+    std::memcpy(sums, s, sizeof s);
+}
+
 void multiply(const problem &p, uint64_t algorithm, float alpha, const void *a, const void *b,
               float beta, void *c, void *bias)
 {
     const std::vector<float> left = chains_of(a, p.a, p.ta, p.m, p.k),
                              right = chains_of(b, p.b, !p.tb, p.n, p.k);
+    const auto column = [&](int64_t j) {
+        return right.data() + j / BESIDE * BESIDE * p.k + j % BESIDE;
+    };
 
+    float sums[BESIDE];
     for (int64_t j = 0; j < p.n; j++)
         for (int64_t i = 0; i < p.m; i++) {
-            const float *x = left.data() + i * p.k, *y = right.data() + j * p.k;
-            float sum = 0.0f;
-            for (int64_t e = 0; e < p.k; e++) {
-                const int64_t k = algorithm ? p.k - 1 - e : e;
-                sum = std::fma(x[k], y[k], sum);
-            }
-            sum *= alpha;
+            if (i % BESIDE == 0)
+                chain(sums, left.data() + i * p.k, column(j), p.k, algorithm);
+            float sum = sums[i % BESIDE] * alpha;
             if (beta != 0.0f)
                 sum += beta * number_at(c, p.c.f, j * p.c.ld + i);
             if (p.epilogue == CUBLASLT_EPILOGUE_BIAS)
@@ -133,7 +150,7 @@ void multiply(const problem &p, uint64_t algorithm, float alpha, const void *a, 
     for (int64_t j = 0; p.epilogue == CUBLASLT_EPILOGUE_BGRADB && j < p.n; j++) {
         float sum = 0.0f;
         for (int64_t k = 0; k < p.k; k++)
-            sum += right[(size_t)(j * p.k + k)];
+            sum += column(j)[k * BESIDE];
         put_number(bias, p.c.f, j, sum);
     }
 }
