@@ -456,11 +456,26 @@ int ds_ref_delete(ds_catalog *c, const char *name, const git_oid *expected, ds_e
 
 /* ---- heads that a ref left behind ---- */
 
+/* When what is left behind was left. Where the clock is behind the version itself it was set back,
+ * or lost: the next gc, with a clock that is right, would take it for old. */
+static int64_t kept_since(ds_catalog *c, const git_oid *id)
+{
+    const int64_t now = (int64_t)time(NULL);
+    git_object *o = NULL, *commit = NULL;
+    int64_t made = now;
+    if (git_object_lookup(&o, ds_catalog_repo(c), id, GIT_OBJECT_ANY) == 0 &&
+        git_object_peel(&commit, o, GIT_OBJECT_COMMIT) == 0)
+        made = git_commit_time((const git_commit *)commit);
+    git_object_free(commit);
+    git_object_free(o);
+    return made > now ? made : now;
+}
+
 int ds_ref_keep(ds_catalog *c, const char *name, const git_oid *id, ds_err *err)
 {
     char kept[REF_NAME_MAX];
     const char *tail = strncmp(name, "refs/", 5) == 0 ? name + 5 : name;
-    int n = snprintf(kept, sizeof kept, DS_REF_KEPT "%" PRId64 "-%.10s/%s", (int64_t)time(NULL),
+    int n = snprintf(kept, sizeof kept, DS_REF_KEPT "%" PRId64 "-%.10s/%s", kept_since(c, id),
                      git_oid_tostr_s(id), tail);
     if (n < 0 || (size_t)n >= sizeof kept)
         return ds_fail(err, DS_USAGE, "ref name too long: %s", name);

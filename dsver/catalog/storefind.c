@@ -20,7 +20,7 @@ int ds_store_path(char **path, const char *dir, const char *name, ds_err *err)
     return 0;
 }
 
-/* 1 a store, 0 none; DS_IO: there may be one that is not ours to look into. */
+/* 1 a store, 0 none; DS_IO: there may be one, which cannot be looked into, or not now. */
 static int look(const char *dir, ds_err *err)
 {
     char *p = NULL;
@@ -28,7 +28,7 @@ static int look(const char *dir, ds_err *err)
     int rc = ds_store_path(&p, dir, "config", err);
     if (!rc && lstat(p, &st) == 0)
         rc = 1;
-    else if (!rc && errno == EACCES)
+    else if (!rc && errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG)
         rc = ds_fail_errno(err, errno, "%s", p);
     free(p);
     return rc;

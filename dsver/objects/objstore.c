@@ -139,8 +139,10 @@ int ds_objstore_open(ds_objstore **out, const char *dir, enum ds_objmode mode, d
     pthread_mutex_init(&s->lock, NULL);
     s->mode = mode;
     s->lock_fd = -1;
-    if (!ds_path_exists(packs))
-        rc = ds_fail(err, DS_NOSTORE, "%s: no store here", dir);
+    struct stat st;
+    if (lstat(packs, &st) != 0)
+        rc = errno == ENOENT ? ds_fail(err, DS_NOSTORE, "%s: no store here", dir)
+                             : ds_fail_errno(err, errno, "%s", packs);
     bool still =
         rc == 0 && (mode == DS_OBJ_STILL || faccessat(AT_FDCWD, dir, W_OK, AT_EACCESS) != 0 ||
                     (ds_path_exists(path) && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0));

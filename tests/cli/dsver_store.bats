@@ -69,6 +69,14 @@ closed() {
     DSVER_STORE=$PWD/none exits 10 dsver ls
 }
 
+@test "a store that cannot be looked into is none that is not there" {
+    mkdir -p "$BATS_TEST_TMPDIR/a/b" && cd "$BATS_TEST_TMPDIR/a/b"
+    ln -s .dsver ../.dsver # as an error of a network file system, for a moment
+    run dsver log
+    [ "$status" -eq 13 ]
+    [[ $output == *"/a/.dsver/config: "* && $output != *init* ]]
+}
+
 @test "the store is found upward, by --store and by DSVER_STORE" {
     dsver commit d "$GOLDEN/blocks.dsr"
     mkdir -p a/b/c
