@@ -17,7 +17,7 @@
 
 static bool is_adapter(const ds_param *p)
 {
-    return strstr(p->name, ".lora_") != NULL;
+    return strstr(p->name, ".lora_") || ds_is_token_rows(p);
 }
 
 static bool is_prompt(const ds_param *p)
@@ -49,6 +49,16 @@ static json_t *lora_targets(const ds_net *net, const char *const *targets)
     return list;
 }
 
+/* As PEFT has it: of a head that is the embedding a list, else of both. */
+static json_t *token_rows_json(const ds_net *net)
+{
+    json_t *list = json_array();
+
+    for (int64_t i = 0; i < net->rows.in->rows; i++)
+        json_array_append_new(list, json_integer(net->rows.ids[i]));
+    return !net->rows.out ? list : json_pack("{s:O, s:o}", "embed_tokens", list, "lm_head", list);
+}
+
 static int write_lora_config(const char *dir, const ds_net *net, const ds_trainconf *c,
                              const char *model, ds_err *err)
 {
@@ -69,6 +79,8 @@ static int write_lora_config(const char *dir, const ds_net *net, const ds_trainc
         json_object_set_new(o, "use_dora", json_true());
     json_object_set_new(o, "init_lora_weights", json_true());
     json_object_set_new(o, "modules_to_save", json_null());
+    if (net->rows.in)
+        json_object_set_new(o, "trainable_token_indices", token_rows_json(net));
     json_object_set_new(o, "inference_mode", json_true());
     rc = ds_jsonfile_write(dir, CONFIG, o, err);
     json_decref(o);
@@ -144,13 +156,11 @@ int ds_adapter_read(ds_net *net, const char *dir, bool lora, ds_err *err)
 /* What changes an adapter's arithmetic, or the weights below it, and is not done here. */
 static int refuse_options(const json_t *o, const char *dir, ds_err *err)
 {
-    static const char *const unset[] = {"rank_pattern",      "alpha_pattern",
-                                        "modules_to_save",   "layer_replication",
-                                        "target_parameters", "trainable_token_indices",
-                                        "fan_in_fan_out",    "alora_invocation_tokens",
-                                        "lora_bias",         "use_qalora",
-                                        "arrow_config",      "velora_config",
-                                        "monteclora_config", "use_bdlora"};
+    static const char *const unset[] = {
+        "rank_pattern",      "alpha_pattern",  "modules_to_save",         "layer_replication",
+        "target_parameters", "fan_in_fan_out", "alora_invocation_tokens", "lora_bias",
+        "use_qalora",        "arrow_config",   "velora_config",           "monteclora_config",
+        "use_bdlora"};
     static const char *const begun[] = {"gaussian", "eva", "orthogonal"};
     const char *init = json_string_value(json_object_get(o, "init_lora_weights"));
     bool known = !init;
@@ -247,21 +257,56 @@ static int rows_of(int32_t *rows, const json_t *o, const char *name, const ds_st
     return found ? 0 : ds_fail(err, DS_FAIL, "%s: no tensor of its adapter (*%s)", f->path, end);
 }
 
+/* PEFT's list, or its lists of embedding and head, which are the same. */
+static int token_rows_of(ds_lora_conf *c, uint32_t **ids, const json_t *o, const char *dir,
+                         ds_err *err)
+{
+    const json_t *said = json_object_get(o, "trainable_token_indices"), *list = said;
+    const json_t *head = json_object_get(said, "lm_head");
+
+    if (json_is_object(said)) {
+        list = json_object_get(said, "embed_tokens");
+        if (!list || json_object_size(said) > (head ? 2 : 1) || (head && !json_equal(head, list)))
+            return ds_fail(err, DS_FAIL,
+                           "%s/" CONFIG ": trainable_token_indices are not the same tokens of "
+                           "embed_tokens and lm_head, or of embed_tokens",
+                           dir);
+    }
+    c->rows_in_only = !head;
+    c->rows_fixed = true;
+    *ids = calloc(json_array_size(list) + 1, sizeof **ids);
+    if (!*ids)
+        return ds_fail_nomem(err);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *id = json_array_get(list, i);
+        const json_int_t v = json_integer_value(id);
+        if (!json_is_integer(id) || v < 0 || v >= DS_VOCAB_MAX)
+            return ds_fail(err, DS_FAIL, "%s/" CONFIG ": trainable_token_indices: no id", dir);
+        (*ids)[i] = (uint32_t)v;
+    }
+    c->rows = *ids;
+    c->nrows = json_array_size(list);
+    return 0;
+}
+
 static int load_lora(ds_net *net, const char *dir, const json_t *o, const ds_st_file *f,
                      ds_err *err)
 {
     char **modules = NULL;
+    uint32_t *ids = NULL;
     int32_t r = 0;
     int rc = refuse_options(o, dir, err);
 
     rc = rc ? rc : rows_of(&r, o, "r", f, A_MARK, err);
     rc = rc ? rc : lora_modules(&modules, dir, o, f, err);
-    const ds_lora_conf c = {.r = r,
-                            .alpha = json_number_value(json_object_get(o, "lora_alpha")),
-                            .rslora = json_is_true(json_object_get(o, "use_rslora")),
-                            .dora = json_is_true(json_object_get(o, "use_dora")),
-                            .targets = (const char *const *)modules};
+    ds_lora_conf c = {.r = r,
+                      .alpha = json_number_value(json_object_get(o, "lora_alpha")),
+                      .rslora = json_is_true(json_object_get(o, "use_rslora")),
+                      .dora = json_is_true(json_object_get(o, "use_dora")),
+                      .targets = (const char *const *)modules};
+    rc = rc ? rc : token_rows_of(&c, &ids, o, dir, err);
     rc = rc ? rc : ds_net_add_lora(net, &c, 0, err);
+    free(ids);
     for (size_t i = 0; modules && modules[i]; i++)
         free(modules[i]);
     free(modules);

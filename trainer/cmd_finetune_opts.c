@@ -99,6 +99,7 @@ static const ds_opt OPTIONS[] = {
     TRAIN_DROPOUT(o.s),
     TRAIN_TARGET(o.s),
     TRAIN_DORA(o.s),
+    TRAIN_TOKEN(o.s),
     OPT_FLAG(0, "rslora", o.rslora, "scale by alpha over the square root of the rank"),
     OPT_REAL(0, "lora-plus", o.lr_ratio, "X",
              "LoRA+: learning rate of B over that of A; default 1"),
@@ -222,6 +223,7 @@ static int of_method(ds_err *err)
         bool given;
         enum ds_method method;
     } all[] = {{"target", o.s.targets.n, DS_METHOD_LORA},
+               {"train-token", o.s.tokens.n, DS_METHOD_LORA},
                {"dora", o.s.dora, DS_METHOD_LORA},
                {"rslora", o.rslora, DS_METHOD_LORA},
                {"alpha", !isnan(o.alpha), DS_METHOD_LORA},
@@ -313,7 +315,8 @@ static ds_lora_conf lora(void)
                           .rslora = o.rslora,
                           .dora = o.s.dora,
                           .lr_ratio = o.lr_ratio,
-                          .targets = o.s.targets.n ? o.s.target_names : DS_PROJECTIONS};
+                          .targets = o.s.targets.n ? o.s.target_names : DS_PROJECTIONS,
+                          .tokens = o.s.token_names};
 }
 
 static ds_trainconf told(void)

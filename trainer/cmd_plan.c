@@ -61,6 +61,7 @@ static const ds_opt OPTIONS[] = {
     TRAIN_TARGET(o.s),
     TRAIN_DROPOUT(o.s),
     TRAIN_DORA(o.s),
+    TRAIN_TOKEN(o.s),
     TRAIN_ONLY(o.s),
     TRAIN_PROMPT(o.s),
     TRAIN_DTYPE(o.s.format),
@@ -236,6 +237,23 @@ static int make_plan(ds_plan_conf *c, ds_err *err)
     return rc;
 }
 
+/* As many tokens as are named: which they are changes nothing. */
+static int plan_tokens(ds_plan_conf *c, ds_err *err)
+{
+    const size_t n = o.s.tokens.n;
+    uint32_t *ids = calloc(n + 1, sizeof *ids);
+
+    if (!ids)
+        return ds_fail_nomem(err);
+    for (size_t i = 0; i < n; i++)
+        ids[i] = (uint32_t)i;
+    c->lora.rows = ids;
+    c->lora.nrows = n;
+    const int rc = make_plan(c, err);
+    free(ids);
+    return rc;
+}
+
 static int planned(ds_err *err)
 {
     const int again = train_recompute(&o.s);
@@ -258,7 +276,7 @@ static int planned(ds_err *err)
                       .auto_recompute = again < 0,
                       .recompute = again < 0 ? DS_AGAIN_NONE : (enum ds_recompute)again,
                       .device = device >= 0};
-    return make_plan(&c, err);
+    return plan_tokens(&c, err);
 }
 
 static int run(int argc, char **argv)

@@ -52,15 +52,18 @@ static const char **ended(const ds_opt_list *l)
 int train_shape_end(train_shape *s, ds_err *err)
 {
     s->target_names = ended(&s->targets);
+    s->token_names = ended(&s->tokens);
     s->only_names = ended(&s->only);
-    return s->target_names && s->only_names ? 0 : ds_fail_nomem(err);
+    return s->target_names && s->token_names && s->only_names ? 0 : ds_fail_nomem(err);
 }
 
 void train_shape_fini(train_shape *s)
 {
     free(s->target_names);
+    free(s->token_names);
     free(s->only_names);
     ds_opt_list_fini(&s->data);
     ds_opt_list_fini(&s->targets);
+    ds_opt_list_fini(&s->tokens);
     ds_opt_list_fini(&s->only);
 }

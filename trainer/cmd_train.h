@@ -59,13 +59,14 @@ int train_open_model(ds_kernels **k, ds_net **net, const train_use *u, int32_t p
 
 typedef struct train_shape {
     const char *model, *column, *store, *device;
-    ds_opt_list data, targets, only;
+    ds_opt_list data, targets, tokens, only;
     int64_t batch, slices, seq_len, rank, prompt,
         memory; /* 0, but of batch and seq_len: not said */
     double dropout;
     int format, optim, rounding, recompute;
     bool dora;
-    const char **target_names, **only_names; /* the lists ended by NULL, after train_shape_end */
+    const char **target_names, **token_names,
+        **only_names; /* the lists ended by NULL, after train_shape_end */
 } train_shape;
 
 /* An empty name is none: it would be the root's. */
@@ -106,6 +107,10 @@ extern const char *const TRAIN_RECOMPUTES[]; /* auto, and as enum ds_recompute *
         0, "target", (s).targets, "NAME",                                                          \
         "projection that gets an adapter (q_proj), or a pattern of such names ([qv]_proj) or "     \
         "of whole ones (*.3.mlp.*); may be repeated; default all")
+#define TRAIN_TOKEN(s)                                                                             \
+    OPT_LIST(0, "train-token", (s).tokens, "TEXT",                                                 \
+             "token whose rows of embedding and head are trained too, as that of dstrain resize; " \
+             "may be repeated")
 #define TRAIN_DROPOUT(s) OPT_REAL(0, "dropout", (s).dropout, "X", "of LoRA's input; default 0")
 #define TRAIN_DORA(s)                                                                              \
     OPT_FLAG(0, "dora", (s).dora,                                                                  \

@@ -82,6 +82,7 @@ static void count_params(ds_plan_need *out, const ds_net *n)
         out->moments += p->m ? count * 8 : p->m8 ? 2 * count + 8 * blocks : 0;
     }
     out->grads = (int64_t)(n->params.ngrads * sizeof *n->params.grads);
+    out->grads += token_rows_apart(n);
     out->grads += n->embed_g ? ds_param_count(n->embed) * 4 : 0;
 }
 

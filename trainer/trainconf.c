@@ -34,6 +34,22 @@ static json_t *numbers(const uint32_t *v, size_t n)
     return a;
 }
 
+static void dump_lora(json_t *m, const ds_lora_conf *c)
+{
+    json_object_set_new(m, "r", json_integer(c->r));
+    json_object_set_new(m, "alpha", json_real(c->alpha));
+    json_object_set_new(m, "dropout", json_real(c->dropout));
+    json_object_set_new(m, "rslora", json_boolean(c->rslora));
+    if (c->dora)
+        json_object_set_new(m, "dora", json_true());
+    json_object_set_new(m, "lr_ratio", json_real(c->lr_ratio));
+    json_object_set_new(m, "targets", list(c->targets));
+    if (c->nrows) {
+        json_object_set_new(m, "tokens", list(c->tokens));
+        json_object_set_new(m, "ids", numbers(c->rows, c->nrows));
+    }
+}
+
 int ds_trainconf_dump(ds_buf *out, const ds_trainconf *c, ds_err *err)
 {
     json_t *o = json_object(), *m = json_object(), *p = json_object();
@@ -42,14 +58,7 @@ int ds_trainconf_dump(ds_buf *out, const ds_trainconf *c, ds_err *err)
 
     json_object_set_new(o, "method", json_string(METHODS[c->method]));
     if (c->method == DS_METHOD_LORA) {
-        json_object_set_new(m, "r", json_integer(c->lora.r));
-        json_object_set_new(m, "alpha", json_real(c->lora.alpha));
-        json_object_set_new(m, "dropout", json_real(c->lora.dropout));
-        json_object_set_new(m, "rslora", json_boolean(c->lora.rslora));
-        if (c->lora.dora)
-            json_object_set_new(m, "dora", json_true());
-        json_object_set_new(m, "lr_ratio", json_real(c->lora.lr_ratio));
-        json_object_set_new(m, "targets", list(c->lora.targets));
+        dump_lora(m, &c->lora);
     } else if (c->method == DS_METHOD_PROMPT) {
         json_object_set_new(m, "tokens", json_integer(c->prompt_tokens));
         json_object_set_new(m, "init", json_string(INITS[c->prompt_init]));
@@ -109,17 +118,21 @@ static int choice(int *out, const json_t *v, const char *const *names, int n, co
     return ds_fail(err, DS_CORRUPT, "run description: %s of '%s'", what, s ? s : "(none)");
 }
 
-static int strings(const char ***out, const json_t *a, ds_err *err)
+/* The strings of a, ended by NULL, and behind it those of b (may be NULL), too. */
+static int strings(const char ***out, const json_t *a, const json_t *b, ds_err *err)
 {
-    const char **v = calloc(json_array_size(a) + 1, sizeof *v);
+    const size_t n = json_array_size(a), all = n + 1 + json_array_size(b);
+    const char **v = calloc(all + 1, sizeof *v);
 
     if (!v)
         return ds_fail_nomem(err);
-    for (size_t i = 0; i < json_array_size(a); i++) {
-        v[i] = json_string_value(json_array_get(a, i));
+    for (size_t i = 0; i < all; i++) {
+        if (i == n)
+            continue;
+        v[i] = json_string_value(i < n ? json_array_get(a, i) : json_array_get(b, i - n - 1));
         if (!v[i]) {
             free(v);
-            return ds_fail(err, DS_CORRUPT, "run description: a pattern is no string");
+            return ds_fail(err, DS_CORRUPT, "run description: a pattern or token is no string");
         }
     }
     *out = v;
@@ -138,8 +151,11 @@ static int parse_settings(ds_trainconf *c, const json_t *m, const char ***target
                                  .rslora = json_is_true(json_object_get(m, "rslora")),
                                  .dora = json_is_true(json_object_get(m, "dora")),
                                  .lr_ratio = json_number_value(json_object_get(m, "lr_ratio"))};
-        rc = strings(targets, json_object_get(m, "targets"), err);
+        const json_t *names = json_object_get(m, "targets"), *tokens = json_object_get(m, "tokens");
+        rc = strings(targets, names, tokens, err);
         c->lora.targets = *targets;
+        if (!rc && tokens)
+            c->lora.tokens = *targets + json_array_size(names) + 1;
     } else if (c->method == DS_METHOD_PROMPT) {
         c->prompt_tokens = (int32_t)json_integer_value(json_object_get(m, "tokens"));
         rc = choice(&init, json_object_get(m, "init"), INITS, 3, "beginning of a prompt", err);
@@ -148,7 +164,7 @@ static int parse_settings(ds_trainconf *c, const json_t *m, const char ***target
         if (!rc && c->prompt_init == DS_PROMPT_TEXT && !c->prompt_text)
             rc = ds_fail(err, DS_CORRUPT, "run description: a prompt begins as no text");
     } else {
-        rc = strings(targets, json_object_get(m, "only"), err);
+        rc = strings(targets, json_object_get(m, "only"), NULL, err);
         c->only = *targets;
     }
     return rc;

@@ -117,6 +117,31 @@ static int choose_recompute(ds_trainer *t, const ds_modelconf *m, ds_err *err)
     return 0;
 }
 
+/* The ids of tokens that are trained with adapters. */
+static int find_tokens(ds_trainer *t, ds_err *err)
+{
+    ds_lora_conf *l = &t->c.lora;
+    char path[DS_PATH];
+    ds_tok *tok = NULL;
+
+    if (!l->tokens || !*l->tokens)
+        return 0;
+    TRY(ds_path_join(path, t->c.model, "tokenizer.json", err));
+    int rc = ds_tok_load(&tok, path, err);
+    for (size_t i = 0; !rc && l->tokens[i]; i++) {
+        const uint32_t id = ds_tok_id(tok, l->tokens[i], strlen(l->tokens[i]));
+        if (id == DS_TOK_NONE)
+            rc = ds_fail(err, DS_USAGE, "--train-token '%s': no token of %s (dstrain resize)",
+                         l->tokens[i], path);
+        else if (ds_ids_put(&t->tokens, &id, 1))
+            rc = ds_fail_nomem(err);
+    }
+    ds_tok_free(tok);
+    l->rows = t->tokens.v;
+    l->nrows = t->tokens.n;
+    return rc;
+}
+
 /* What the options left open. */
 static int complete(ds_trainer *t, ds_err *err)
 {
@@ -408,6 +433,7 @@ int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err)
         rc = ds_checkpoint_meant(c->model, err);
     rc = rc ? rc : check_slices(&t->c, t->ranks, err);
     rc = rc ? rc : ds_rundata_open(t, err);
+    rc = rc ? rc : find_tokens(t, err);
     rc = rc ? rc : choose_method(t, &m, err);
     rc = rc ? rc : complete(t, err);
     rc = rc ? rc : check_conf(&t->c, &m, err);
@@ -434,6 +460,7 @@ void ds_trainer_close(ds_trainer *t)
         t->k->close(t->k);
     ds_rundata_close(t);
     ds_ids_fini(&t->prompt);
+    ds_ids_fini(&t->tokens);
     ds_spike_fini(&t->spike);
     ds_lineage_fini(&t->lineage);
     memset(t, 0, sizeof *t);

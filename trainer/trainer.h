@@ -18,6 +18,7 @@ typedef struct ds_trainer {
     ds_dataset **eval; /* as many as c.neval */
     json_t *early_stop;
     ds_ids prompt;      /* tokens of its text */
+    ds_ids tokens;      /* that are trained with adapters */
     ds_lineage lineage; /* with the run description */
     ds_sha run;         /* its digest */
     ds_spike spike;

@@ -806,9 +806,26 @@ for name, (dtype, shape, data) in was.items():
 EOF
 }
 
+# untie MODEL: it gets a head of its own, the embedding's rows from the last on.
+untie() {
+    sed -i 's/"tie_word_embeddings": true/"tie_word_embeddings": false/' "$1/config.json"
+    python3 - "$1/model.safetensors" <<'EOF'
+import json, struct, sys
+b = open(sys.argv[1], "rb").read()
+n = struct.unpack("<Q", b[:8])[0]
+h, data = json.loads(b[8:8 + n]), b[8 + n:]
+e = h["model.embed_tokens.weight"]
+table, size = data[slice(*e["data_offsets"])], (e["data_offsets"][1] - e["data_offsets"][0]) // e["shape"][0]
+h["lm_head.weight"] = dict(e, data_offsets=[len(data), len(data) + len(table)])
+head = b"".join(table[i:i + size] for i in range(len(table) - size, -1, -size))
+h = json.dumps(h).encode()
+open(sys.argv[1], "wb").write(struct.pack("<Q", len(h)) + h + data + head)
+EOF
+}
+
 @test "resize: new tokens have rows of the mean, all else stays to the byte" {
     dstrain init --arch llama --tokenizer "$F/tok.json" --dtype bf16 -o half >/dev/null
-    sed -i 's/"tie_word_embeddings": true/"tie_word_embeddings": false/' half/config.json
+    untie half
     for m in "$F/base" half; do
         [ "$(dstrain resize --model "$m" --add-token '<|patient|>' --add-token '<|report|>' -o wide)" = \
             "wide: 2 new tokens, ids 300 to 301; a vocabulary of 302, it was 300" ]
@@ -838,6 +855,96 @@ EOF
     [ "$(dstrain resize --model wide --tokenizer named.json -o wider)" = "wider: 2 new tokens, ids 302 to 303; a vocabulary of 320, it was 320" ]
     rows_of wide 320 302 wider 302 303
     cmp named.json wider/tokenizer.json
+}
+
+# same_rows A B NAME ID...: the rows of a tensor of two models that are these are the same, and it has no other that changed
+# since MODEL. Called with MODEL first.
+same_rows() {
+    python3 - "$@" <<'EOF'
+import json, struct, sys
+
+def rows(folder, name):
+    b = open(folder + "/model.safetensors", "rb").read()
+    n = struct.unpack("<Q", b[:8])[0]
+    v = json.loads(b[8:8 + n])[name]
+    data = b[8 + n:][slice(*v["data_offsets"])]
+    size = len(data) // v["shape"][0]
+    return [data[i:i + size] for i in range(0, len(data), size)]
+
+model, a, b, name, ids = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4], set(map(int, sys.argv[5:]))
+was, x, y = rows(model, name), rows(a, name), rows(b, name)
+assert {i for i in range(len(was)) if was[i] != x[i]} == ids, name
+assert all(x[i] == y[i] for i in ids), name
+EOF
+}
+
+@test "adapters train rows of tokens: to the bits of a whole embedding's, and PEFT's way" {
+    two="--train-token <|report|> --train-token <|patient|>"
+    sed 's/^/<|patient|>/; s/red/<|report|>/' "$F/text.txt" >new.txt
+    cp -r "$F/base" base
+    for tied in true false; do
+        [ $tied = true ] || untie base
+        dstrain resize --model base --add-token '<|patient|>' --add-token '<|report|>' -o wide >/dev/null
+        dsprep text -q --split line new.txt | dsprep tokenize -q -t wide/tokenizer.json -o new.dsr
+        tune() { # RUN OPTION...
+            dstrain finetune --model wide --data new.dsr --seq-len 32 --batch 4 --steps 4 --rank 4 -q "${@:2}" -o "$1" >"$1.out"
+        }
+        # AdamW's first step with a large eps is one along the gradient
+        step="--steps 1 --lr 1 --eps 1 --clip 0 --schedule constant"
+        dtype=$([ $tied = true ] && echo f32 || echo bf16)
+        tune none --steps 1 --lr 0 --dtype $dtype --method full
+        mv none/step-000001 wide.$dtype && rm -r none # as it is in that format
+        tune rows $step $two --dtype $dtype
+        # shellcheck disable=SC2046 # a pattern, and an option before it
+        tune whole $step --dtype $dtype --method full --only 'model.embed*' $([ $tied = true ] || echo --only lm_head.weight)
+        dstrain merge --model wide --adapter rows/step-000001 --dtype $dtype -o merged >/dev/null
+        same_rows wide.$dtype merged whole/step-000001 model.embed_tokens.weight 300 301
+        [ $tied = true ] || same_rows wide.$dtype merged whole/step-000001 lm_head.weight 300 301
+        rm -r rows whole merged wide.$dtype
+        # it learns; any threads and micro-batches; resumed, replayed, merged and planned
+        tune run $two --lr 1e-2 --checkpoint-every 2 --dropout 0.1 -j 1
+        below "$(loss_at run 4)" "$(loss_at run 1)"
+        tune split $two --lr 1e-2 --checkpoint-every 2 --dropout 0.1 --batch 1 --accumulate 4 -j 3
+        [ "$(sum_of run)" = "$(sum_of split)" ]
+        rm -r split/step-000004 split/ledger/ledger-000003-*
+        tune split $two --lr 1e-2 --checkpoint-every 2 --dropout 0.1 --resume auto
+        [ "$(sum_of run)" = "$(sum_of split)" ]
+        dstrain replay run/step-000004 --model wide --data new.dsr --from 2
+        grep -q '"tokens":\["<|report|>","<|patient|>"\],"ids":\[301,300\]' run/step-000004/lineage.json
+        indices=$(jq -c .trainable_token_indices run/step-000004/adapter_config.json)
+        [ "$indices" = "$([ $tied = true ] && echo '[301,300]' || echo '{"embed_tokens":[301,300],"lm_head":[301,300]}')" ]
+        dstrain merge --model wide --adapter run/step-000004 -o merged >/dev/null
+        for m in "wide --adapter run/step-000004" merged; do
+            # shellcheck disable=SC2086 # a model, and an adapter
+            dstrain eval --json --model $m --data new.dsr --stretches 8 | loss_of
+        done >losses
+        awk 'NR == 1 { a = $1 } END { d = a - $1; if (NR != 2 || d > 1e-4 || d < -1e-4) exit 1 }' losses
+        dstrain generate --model wide --adapter run/step-000004 -n 8 --ids "300 41 301" >g
+        dstrain generate --model merged -n 8 --ids "300 41 301" | cmp - g
+        n=$(dstrain plan --json --model wide --rank 4 $two | jq 'select(.method == "lora").trained' | head -n 1)
+        [ "$n" -eq $(($(dstrain plan --json --model wide --rank 4 | jq 'select(.method == "lora").trained' | head -n 1) + \
+            2 * $(jq .hidden_size wide/config.json) * ($([ $tied = true ] && echo 1 || echo 2)))) ]
+        rm -rf wide merged run split
+    done
+    # PEFT's lists of one table alone, and what is none of ours
+    tune() { dstrain finetune --model base --data "$F/text.dsr" --seq-len 32 --batch 4 --steps 1 --rank 4 -q "$@" -o run >run.out; }
+    tune --train-token e
+    cp -r run/step-000001 x
+    for bad in '{"embed_tokens": [1], "lm_head": [2]}' '{"lm_head": [1]}' '[1.5]' '[-1]'; do
+        jq --argjson i "$bad" '.trainable_token_indices = $i' run/step-000001/adapter_config.json >x/adapter_config.json
+        exits 1 dstrain eval --model base --adapter x --data "$F/test.dsr"
+        has "trainable_token_indices"
+    done
+    for bad in '[1, 1]' '[300]' '[1]'; do
+        jq --argjson i "$bad" '.trainable_token_indices = $i' run/step-000001/adapter_config.json >x/adapter_config.json
+        fails dstrain eval --model base --adapter x --data "$F/test.dsr"
+    done
+    fails tune --train-token '<|none|>'
+    has "--train-token '<|none|>': no token of base/tokenizer.json (dstrain resize)"
+    fails tune --train-token e --train-token e
+    has "is there twice"
+    exits 2 tune --train-token e --method full
+    has "--train-token is for --method lora"
 }
 
 @test "resize: what it cannot do is said" {

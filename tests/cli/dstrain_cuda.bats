@@ -14,8 +14,8 @@ on_device() {
 
 @test "a device gives the same bits again, and a stretch replays on it" {
     setup_device
-    DS_EMU_SEED=11 on_device one --checkpoint-every 1 --dropout 0.1
-    DS_EMU_SEED=12 on_device two --checkpoint-every 1 --dropout 0.1
+    DS_EMU_SEED=11 on_device one --checkpoint-every 1 --dropout 0.1 --train-token e
+    DS_EMU_SEED=12 on_device two --checkpoint-every 1 --dropout 0.1 --train-token e
     [ "$(sum_of one)" = "$(sum_of two)" ]
     grep -q '"backend":"cuda"' one/step-000003/lineage.json
     dstrain replay one/step-000003 --from 1 --store "$F" --model "$F/base" --device cuda
@@ -107,7 +107,7 @@ of_device() {
 
 @test "what is planned for a device is asked for once, and is all that a run takes of it" {
     setup_device
-    local hows=("lora --rank 4 --dtype bf16 --dropout 0.1 --recompute layer" "full --dtype bf16 --optim adamw8bit" "full --dtype f16")
+    local hows=("lora --rank 4 --dtype bf16 --dropout 0.1 --recompute layer --train-token e --train-token a" "full --dtype bf16 --optim adamw8bit" "full --dtype f16")
     [ "${DS_LONG:-0}" = 0 ] || hows+=("lora --dora --recompute none" "full --dtype bf16 --rounding stochastic")
     for how in "${hows[@]}"; do
         dstrain plan --json --model "$F/base" --batch 1 --seq-len 24 --device cuda --rank 4 ${how#* } >plans
@@ -137,7 +137,7 @@ of_device() {
 
 @test "a run has the same bits with graphs and without, and tells how often steps were captured and launched" {
     setup_device
-    for how in "lora --dropout 0.1 --recompute mlp" "full --dtype bf16 --optim adamw8bit" "prompt --prompt-tokens 4 --dtype bf16"; do
+    for how in "lora --dropout 0.1 --recompute mlp --train-token e" "full --dtype bf16 --optim adamw8bit" "prompt --prompt-tokens 4 --dtype bf16"; do
         on_device one --method $how --graphs on --eval-data "$F/test.dsr" --eval-every 2 --eval-batches 1
         on_device two --method $how --graphs off --eval-data "$F/test.dsr" --eval-every 2 --eval-batches 1
         [ "$(sum_of one)" = "$(sum_of two)" ]

@@ -110,6 +110,7 @@ static void adapters(void **state)
     static const char *const gqa[] = {"q_proj", "v_proj", "*mlp.down_proj", NULL};
     static const char *const mla[] = {"q_a_proj", "kv_b_proj", "o_proj", "*.experts.1.up_proj",
                                       NULL};
+    static const uint32_t rows[] = {17, 2, 3, 40};
     ds_err err = {0};
     fixture f;
 
@@ -121,7 +122,9 @@ static void adapters(void **state)
                                 .alpha = 8,
                                 .dropout = i % 3 == 1 ? 0 : 0.1,
                                 .dora = i % 3 == 1,
-                                .targets = arch == DS_DEEPSEEK_V2 ? mla : gqa};
+                                .targets = arch == DS_DEEPSEEK_V2 ? mla : gqa,
+                                .rows = rows,
+                                .nrows = 4};
         ds_net *n[2];
         fill(&f, 53);
         make_both(n, arch, half ? DS_KF16 : DS_KF32);

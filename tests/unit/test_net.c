@@ -225,6 +225,9 @@ static void weights_are_normalised_or_scaled(void **state)
     }
 }
 
+/* Tokens whose rows are trained. */
+static const uint32_t ROWS[] = {17, 2, 3, 40};
+
 static void lora_and_prompt_gradients(void **state)
 {
     static const char *const gqa[] = {"q_proj", "v_proj", "*mlp.down_proj", NULL};
@@ -237,7 +240,8 @@ static void lora_and_prompt_gradients(void **state)
     (void)state;
     fill(&f, 53);
     for (int arch = 0; arch < 3; arch++) {
-        const ds_lora_conf c = {.r = 3, .alpha = 6, .targets = arch == 2 ? mla : gqa};
+        const ds_lora_conf c = {
+            .r = 3, .alpha = 6, .targets = arch == 2 ? mla : gqa, .rows = ROWS, .nrows = 4};
         ds_net *n = make_used(k, (enum ds_arch)arch, 5);
         ds_params *s = ds_net_params(n);
         assert_int_equal(ds_net_add_lora(n, &c, 9, &err), 0);
@@ -319,7 +323,8 @@ static void merging_keeps_the_function(void **state)
 static void micro_batches_change_no_bit(void **state)
 {
     static const char *const targets[] = {"q_proj", "o_proj", "gate_proj", NULL};
-    ds_lora_conf c = {.r = 4, .alpha = 4, .dropout = 0.3, .targets = targets};
+    ds_lora_conf c = {
+        .r = 4, .alpha = 4, .dropout = 0.3, .targets = targets, .rows = ROWS, .nrows = 4};
     ds_kernels *k = cpu();
     ds_err err = {0};
     fixture f;

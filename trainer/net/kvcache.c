@@ -254,7 +254,7 @@ int ds_net_next(ds_net *n, ds_kvcache *c, const int32_t *ids, int64_t t, float *
     n->cache = c;
     rc = rc ? rc : net_ids(n, &b, &real, err);
     if (!rc && !c->past)
-        rc = dora_refresh(n, err);
+        rc = net_refresh(n, err);
     rc = rc ? rc : feed(n, &b, real, logits, err);
     if (!rc)
         c->past += t;

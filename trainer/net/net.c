@@ -181,6 +181,7 @@ void ds_net_free(ds_net *n)
         return;
     if (n->layers)
         dora_fini(n);
+    token_rows_fini(n);
     for (int32_t i = 0; n->layers && i < n->c.layers; i++)
         free(n->layers[i].experts);
     ds_params_fini(&n->params);
@@ -270,7 +271,8 @@ int ds_net_init(ds_net *n, uint64_t seed, ds_err *err)
 
 static bool is_base(const ds_param *p)
 {
-    return !strstr(p->name, ".lora_") && strcmp(p->name, "prompt_embeddings");
+    return !strstr(p->name, ".lora_") && !ds_is_token_rows(p) &&
+           strcmp(p->name, "prompt_embeddings");
 }
 
 int ds_net_save(ds_net *n, const char *dir, ds_err *err)
@@ -404,6 +406,7 @@ int ds_net_add_lora(ds_net *n, const ds_lora_conf *c, uint64_t seed, ds_err *err
             if (l->target && !l->la)
                 TRY(add_lora(n, l, c, seed, err));
     }
+    TRY(token_rows_add(n, c, err));
     return ds_params_gradients(&n->params, err);
 }
 
@@ -448,7 +451,7 @@ static int merge_one(ds_net *n, linear *l, ds_err *err)
 int ds_net_merge_lora(ds_net *n, ds_err *err)
 {
     ds_params_changed(&n->params);
-    TRY(dora_refresh(n, err));
+    TRY(net_refresh(n, err));
     for (int32_t i = 0; i < n->c.layers; i++) {
         linear *l;
         for (int32_t j = 0; (l = net_linear(n, &n->layers[i], j)); j++)

@@ -24,6 +24,12 @@ typedef struct ds_lora_conf {
     double lr_ratio;            /* LoRA+: learning rate of B over that of A; 1 = plain */
     const char *const *targets; /* names of projections ("q_proj") or suffixes of parameter names;
                                    NULL-terminated */
+    const char *const *tokens; /* that are trained with it, as the user named them; NULL-terminated,
+                                  or NULL */
+    const uint32_t *rows;      /* their ids: rows of the embedding and of the head */
+    size_t nrows;
+    bool rows_in_only; /* not of a head of its own */
+    bool rows_fixed;   /* they are used, and not trained: nothing is kept for a way back */
 } ds_lora_conf;
 
 /* What is not kept on the way forward but computed again on the way back; it changes no bit. The
@@ -80,7 +86,8 @@ int ds_net_reserve(ds_net *net, size_t bytes, ds_err *err);
 int ds_net_train_full(ds_net *net, const char *const *only, ds_err *err);
 int ds_net_add_lora(ds_net *net, const ds_lora_conf *c, uint64_t seed,
                     ds_err *err); /* parameters NAME.lora_A, NAME.lora_B, and of DoRA
-                     NAME.lora_magnitude_vector: after the base is loaded */
+                     NAME.lora_magnitude_vector, and of tokens' rows their own (tokenrows.h): after
+                     the base is loaded */
 int ds_net_merge_lora(ds_net *net,
                       ds_err *err); /* W += s B A, adapters dropped from the arithmetic */
 int ds_net_add_prompt(ds_net *net, int32_t n,

@@ -4,6 +4,7 @@
 #define DS_NET_PRIV_H
 
 #include "net.h"
+#include "tokenrows.h"
 #include "try.h"
 
 /* y = x W' + b + s B A dropout(x) */
@@ -83,20 +84,21 @@ struct ds_net {
     float *embed_g; /* of look-ups in a tied embedding, apart from those of the head until the batch
                        is whole: two chains, not one woven */
     ds_param *prompt;
+    token_rows rows;
     layer *layers;
     acts *acts;
     float *cs; /* rotary table, backend memory */
     arena mem;
     uint32_t modules;
     const ds_netbatch *b;
-    ds_kstep step;             /* b's */
-    void *x;                   /* of a pass, t x hidden: what a half of a layer works on, normed */
-    bool dora;                 /* some projection has a magnitude */
-    bool dropout;              /* on while training */
-    ds_kvcache *cache;         /* while a text goes on */
-    ds_kgroup *groups;         /* room for two products of each projection of all experts, */
-    const float **factors;     /* for factors of a projection's columns, an expert each, */
-    float **sums;              /* and for sums over them */
+    ds_kstep step;         /* b's */
+    void *x;               /* of a pass, t x hidden: what a half of a layer works on, normed */
+    bool dora;             /* some projection has a magnitude */
+    bool dropout;          /* on while training */
+    ds_kvcache *cache;     /* while a text goes on */
+    ds_kgroup *groups;     /* room for two products of each projection of all experts, */
+    const float **factors; /* for factors of a projection's columns, an expert each, */
+    float **sums;          /* and for sums over them */
 };
 
 int arena_get(ds_net *n, void **p, size_t bytes, ds_err *err);
@@ -112,8 +114,10 @@ static inline int act_get(ds_net *n, void **p, int64_t t, int64_t d, ds_err *err
 /* A pass begins: nothing of the last one is left in the memory of a step, or held by the backend.
  */
 void net_begin(ds_net *n, const ds_netbatch *b, bool dropout);
-/* Checks a batch; *out (malloc'd) = its 2 t rows: of the embedding, then of the prompt; -1: it is
- * of the other. */
+/* Weights that others are made of, as they are: before a pass. */
+int net_refresh(ds_net *n, ds_err *err);
+/* Checks a batch; *out (malloc'd) = its 3 t rows: of the embedding, then of the prompt; -1: it is
+ * of the other; then of those of the embedding that are trained alone, -1: it is none. */
 int net_ids(const ds_net *n, const ds_netbatch *b, int32_t **out, ds_err *err);
 int net_embed(ds_net *n, const ds_netbatch *b, const int32_t *ids, void *h, ds_err *err);
 /* All layers; acts[0].h is the input. What the layers keep for the way back: those below `from`

@@ -36,11 +36,11 @@ static int check(const ds_net *n, const ds_netbatch *b, ds_err *err)
     return 0;
 }
 
-/* Rows of the table, and behind them those of the prompt; -1: of the other. */
+/* Rows of the table, behind them those of the prompt; -1: of the other. Then trained ones. */
 static int split_ids(const ds_net *n, const ds_netbatch *b, int32_t **out, ds_err *err)
 {
     const int64_t t = b->t;
-    int32_t *ids = malloc((size_t)(2 * t + 1) * sizeof *ids);
+    int32_t *ids = malloc((size_t)(3 * t + 1) * sizeof *ids);
 
     *out = ids;
     if (!ids)
@@ -49,6 +49,7 @@ static int split_ids(const ds_net *n, const ds_netbatch *b, int32_t **out, ds_er
         const bool virtual = b->ids[i] >= n->c.vocab;
         ids[i] = virtual ? -1 : b->ids[i];
         ids[t + i] = virtual ? b->ids[i] - n->c.vocab : -1;
+        ids[2 * t + i] = virtual || b->ids[i] < 0 || !n->rows.row ? -1 : n->rows.row[b->ids[i]];
     }
     return 0;
 }
@@ -80,6 +81,7 @@ static int embed_back(ds_net *n, const ds_netbatch *b, const int32_t *ids, void 
 {
     if (n->prompt && n->prompt->train)
         TRY(n->k->embed_back(n->k, n->prompt->g, dh, n->f, ids + b->t, b->t, n->c.hidden, err));
+    TRY(token_rows_embed_back(n, dh, ids + 2 * b->t, b->t, err));
     if (!n->embed->train)
         return 0;
     if (n->head == n->embed && !n->embed_g)
@@ -92,6 +94,7 @@ int ds_net_finish_grads(ds_net *n, ds_err *err)
 {
     const int64_t count = ds_param_count(n->embed);
 
+    TRY(token_rows_finish(n, err));
     if (!n->embed_g)
         return 0;
     TRY(n->k->add(n->k, n->embed->g, n->embed->g, n->embed_g, 1.0f, DS_KF32, count, err));
@@ -130,6 +133,7 @@ static int loss_pass(ds_net *n, const ds_netbatch *b, const void *x, const float
         if (n->head->train)
             TRY(k->matmul(k, n->head->g, DS_KF32, dlogits, n->f, true, yi, n->f, false, v, d, m,
                           1.0f, true, err));
+        TRY(token_rows_head_back(n, dlogits, yi, m, err));
     }
     if (dx)
         TRY(k->rmsnorm_back(k, dx, n->norm->g, dy, x, n->norm->w, rstd, n->f, t, d, false, err));
@@ -172,7 +176,7 @@ static int32_t lowest(const ds_net *n)
 {
     int32_t i = 0;
 
-    if (trains(n->embed) || trains(n->prompt))
+    if (trains(n->embed) || trains(n->prompt) || trains(n->rows.in))
         return -1;
     while (i < n->c.layers && !layer_trains(n, &n->layers[i]))
         i++;
@@ -248,6 +252,12 @@ typedef struct pass {
     void *loss;
 } pass;
 
+int net_refresh(ds_net *n, ds_err *err)
+{
+    TRY(token_rows_refresh(n, err));
+    return dora_refresh(n, err);
+}
+
 /* All that a step asks of the backend, which may not have done it yet. */
 static int queue_step(void *ctx, ds_err *err)
 {
@@ -257,7 +267,7 @@ static int queue_step(void *ctx, ds_err *err)
     const int32_t low = s->grads ? lowest(n) : n->c.layers;
     void *last, *rstd, *dh = NULL;
 
-    TRY(dora_refresh(n, err));
+    TRY(net_refresh(n, err));
     TRY(act_get(n, &n->acts[0].h, b->t, n->c.hidden, err));
     TRY(net_embed(n, b, s->ids, n->acts[0].h, err));
     TRY(arena_get(n, &rstd, (size_t)b->t * 4, err));
@@ -271,7 +281,7 @@ static int queue_step(void *ctx, ds_err *err)
 }
 
 /* The numbers of a batch, in this order in every step. */
-enum { IDS, VIRTUAL, POS, TARGET, WEIGHT, CU, STEP, NUMBERS };
+enum { IDS, VIRTUAL, ROWS, POS, TARGET, WEIGHT, CU, STEP, NUMBERS };
 
 static void numbers_of(ds_kpiece p[NUMBERS], const ds_net *n, const ds_netbatch *b,
                        const int32_t *ids)
@@ -280,6 +290,7 @@ static void numbers_of(ds_kpiece p[NUMBERS], const ds_net *n, const ds_netbatch 
 
     p[IDS] = (ds_kpiece){ids, t * sizeof *ids};
     p[VIRTUAL] = (ds_kpiece){n->prompt ? ids + t : NULL, n->prompt ? t * sizeof *ids : 0};
+    p[ROWS] = (ds_kpiece){n->rows.in ? ids + 2 * t : NULL, n->rows.in ? t * sizeof *ids : 0};
     p[POS] = (ds_kpiece){b->pos, t * sizeof *b->pos};
     p[TARGET] = (ds_kpiece){b->target, t * sizeof *b->target};
     p[WEIGHT] = (ds_kpiece){b->weight, t * sizeof *b->weight};
@@ -350,7 +361,7 @@ int ds_net_logits(ds_net *n, const ds_netbatch *b, const int32_t *tokens, int64_
 
     net_begin(n, b, false);
     rc = net_ids(n, b, &ids, err);
-    rc = rc ? rc : dora_refresh(n, err);
+    rc = rc ? rc : net_refresh(n, err);
     rc = rc ? rc : act_get(n, &n->acts[0].h, b->t, d, err);
     rc = rc ? rc : net_embed(n, b, ids, n->acts[0].h, err);
     rc = rc ? rc : net_forward(n, b->t, n->c.layers, DS_AGAIN_NONE, NULL, &last, err);
