@@ -41,9 +41,8 @@ const ds_command ds_cmd_export = {
         "records came from (sources and byte ranges) goes into no format.\n\n"
         "OUT/dsr-schema.json, or OUT.dsr-schema.json beside a file, holds the schema and the "
         "steps that made the records: with it, dsprep import gives back the same records, "
-        "types and root wherever nothing was listed as lost. --bare leaves it out. What nifti "
-        "writes is not read "
-        "back, and has no such file.\n\n"
+        "types and root wherever nothing was listed as lost. --bare leaves it out. nifti has "
+        "none: read back, a file of it is an image and its place.\n\n"
         "Output is the same for any number of threads, and appears when it is whole. "
         "docs/formats.md says how each format holds which type.",
     .run = run,
@@ -174,7 +173,8 @@ static int export_stream(args *a, char **operands, int n, ds_err *err)
     a->w.memory = (uint64_t)a->memory;
     if (rc == 0)
         rc = ds_export_run(&done, in, f, &a->w, a->strict, err);
-    if (rc == 0 && f->read_open && a->w.path && strcmp(a->w.path, "-") != 0 && !a->bare)
+    if (rc == 0 && !(f->flags & DS_FORMAT_EACH) && a->w.path && strcmp(a->w.path, "-") != 0 &&
+        !a->bare)
         rc = sidecar(a, f, ds_instream_schema(in), &done, err);
     if (rc == 0 && a->o.json)
         say_json(a, &done);

@@ -6,7 +6,7 @@
 
 #define DS_FORMAT_MOST "jsonl, csv, mds, tfrecord, webdataset, megatron, llmc, npy, npz"
 #define DS_FORMAT_WRITTEN DS_FORMAT_MOST ", nifti or parquet"
-#define DS_FORMAT_NAMES DS_FORMAT_MOST ", parquet or arrow"
+#define DS_FORMAT_NAMES DS_FORMAT_MOST ", nifti, parquet or arrow"
 
 /* name NULL: by the end of `path`'s name, or what is in that folder. DS_USAGE with the names there
  * are. */

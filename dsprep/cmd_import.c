@@ -362,7 +362,8 @@ static int convert(importing *m, char **operands, int n, ds_err *err)
         rc = ds_badlog_open(&m->bad, (enum ds_onerror)m->on_error, m->quarantine, err);
     if (rc == 0)
         rc = find_schema(m, operands[0], err);
-    if (rc == 0 && (m->f->flags & (DS_FORMAT_FOLDER | DS_FORMAT_PREFIX)))
+    if (rc == 0 && m->f->flags & (DS_FORMAT_FOLDER | DS_FORMAT_PREFIX) &&
+        !(m->f->flags & DS_FORMAT_EACH))
         for (int i = 0; rc == 0 && i < n; i++)
             rc = one_file(m, operands[i], operands[i], err);
     else if (rc == 0)

@@ -12,6 +12,7 @@
 
 #include "fmtout.h"
 #include "nifti.h"
+#include "niftiread.h"
 
 #define LINES "records.jsonl"
 enum { PART = 1 << 18, FAST = 1 };
@@ -345,4 +346,8 @@ const ds_format ds_format_nifti = {
     .put = put,
     .finish = finish,
     .free = free_writer,
+    .read_open = ds_niftiread_open,
+    .schema = ds_niftiread_schema,
+    .read = ds_niftiread_read,
+    .close = ds_niftiread_close,
 };

@@ -17,9 +17,9 @@
     X(llmc)                                                                                        \
     X(npy)                                                                                         \
     X(npz)                                                                                         \
-    X(nifti)                                                                                       \
     X(parquet)                                                                                     \
-    X(arrow)
+    X(arrow)                                                                                       \
+    X(nifti)
 
 #define DECLARE(name) extern const ds_format ds_format_##name;
 FORMATS(DECLARE)

@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True
 import formats as F  # noqa: E402
 import parquet as P  # noqa: E402
 
-NAMES = ("jsonl", "csv", "mds", "tfrecord", "webdataset", "megatron", "llmc", "npy", "npz", "parquet", "arrow")
+NAMES = ("jsonl", "csv", "mds", "tfrecord", "webdataset", "megatron", "llmc", "npy", "npz", "parquet", "arrow", "nifti")
 
 
 def file(path):
@@ -35,6 +35,20 @@ def npz(arrays, method=zipfile.ZIP_STORED):
         for name, data in arrays:
             z.writestr(zipfile.ZipInfo(name + ".npy"), data, method)
     return out.getvalue()
+
+
+def nifti(order, version, datatype, axes, data, slope=1):
+    dim = [len(axes), *axes] + [1] * (7 - len(axes))
+    whole, real, at = ("h", "f", (40, 70, 76, 108, 112, 252, 256, 280, 344)) if version == 1 else (
+        "q", "d", (16, 12, 104, 168, 176, 344, 352, 400, 4))
+    d = bytearray(348 if version == 1 else 540)
+    for where, form, *v in ((0, "i", len(d)), (at[0], "8" + whole, *dim), (at[1], "h", datatype), (at[2], "8" + real, -1, 2, 3, 4, 1, 1, 1, 1),
+                            (at[3], "f" if version == 1 else "q", len(d) + 4), (at[4], "2" + real, slope, 1),
+                            (at[5], "2" + ("h" if version == 1 else "i"), 1, version - 1), (at[6], "6" + real, 0.5, 0.5, 0.5, 7, 8, 9),
+                            (at[7], "12" + real, *range(12))):
+        struct.pack_into(order + form, d, where, *v)
+    d[at[8]:at[8] + 4] = b"n+%d\0" % version
+    return bytes(d) + bytes(4) + data
 
 
 def example():
@@ -94,6 +108,11 @@ def importers():
         yield "arrow", 3, file(os.path.join(HERE, "../golden/columnar", name + ".arrow"))
 
 
+    yield "nifti", 1, nifti("<", 1, 4, (2, 3), struct.pack("<6h", *range(6)), slope=2)
+    yield "nifti", 1, nifti(">", 2, 512, (2, 1, 3), struct.pack(">6H", *range(6)), slope=0.5)
+    yield "nifti", 9, nifti("<", 1, 128, (2, 2), bytes(12))
+
+
 def transforms():
     for i, keys in enumerate((b"n desc\ntext", b"key", b"origin", b"meta.c asc\nlen(text)", b"n +")):
         yield "sort", 0, i & 1, keys
@@ -135,4 +154,5 @@ def main():
     shutil.rmtree(work)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -175,7 +175,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     while (ds_formats[n])
         n++;
     const ds_format *f = ds_formats[data[0] % n];
-    if (f->flags & (DS_FORMAT_FOLDER | DS_FORMAT_PREFIX)) {
+    if (f->flags & (DS_FORMAT_FOLDER | DS_FORMAT_PREFIX) && !(f->flags & DS_FORMAT_EACH)) {
         two_files(f, data + 2, len - 2, data[1]);
         return 0;
     }
