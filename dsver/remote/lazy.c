@@ -136,8 +136,10 @@ static int miss(void *ctx, const ds_sha *id, ds_err *err)
         return 1;
     char hex[65];
     ds_sha_hex(hex, id);
-    return ds_fail(err, DS_CORRUPT, "piece %s is not here yet, and %s lacks it", hex,
-                   ds_remote_place(z->link.remote));
+    return ds_fail(err, DS_CORRUPT,
+                   "piece %s is not here yet, and %s lacks it; where records were erased there, "
+                   "dsver fetch brings what is read in their place",
+                   hex, ds_remote_place(z->link.remote));
 }
 
 /* The thread: fetches what readers named while none of them stands before a piece. What goes wrong

@@ -17,7 +17,7 @@ setup() {
 failed() {
     local got want
     got=$(echo "$output" | sed -n 's/^FAILED \([^:]*\):.*/\1/p' | tr '\n' ' ')
-    want="$* "
+    want="${*:+$* }"
     [ "$got" = "$want" ] || {
         echo "failed: $got, not $want"
         echo "$output"
@@ -182,6 +182,23 @@ failed() {
     exits 1 dsver audit --store copy run/step-000006
     failed registered
     has "which by the operation log was registered: something other than dsver removed it"
+    # data that lies at a remote which is away is not at hand: nothing is damaged
+    dsver clone --lazy far lazy >/dev/null
+    mv far away
+    exits 1 dsver audit --store lazy run/step-000006
+    failed
+    has "unchecked dataset docs: a piece that is not here yet: " "no remote is there" "4 checks could not be made"
+    exits 0 dsver audit --store lazy --offline run/step-000006
+    mv away far
+    exits 0 dsver audit --store lazy run/step-000006
+    # pieces that an erasure took from the remote
+    dsver clone --lazy far late >/dev/null
+    dsver forget --reason r "$(dsver cat docs | records - | sed -n '1s/.*"key":"\([^"]*\)".*/\1/p')" >/dev/null
+    dsver push far >/dev/null
+    exits 12 dsver cat --store late docs -o x
+    has "lacks it; where records were erased there, dsver fetch brings what is read in their place"
+    dsver fetch --store late >/dev/null
+    dsver cat --store late docs >x
 }
 
 @test "audit: the tokenizer was swapped" {
