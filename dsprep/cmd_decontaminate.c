@@ -491,6 +491,7 @@ static int decontaminate(const args *a, char **operands, int n, ds_err *err)
 {
     decon d = {.a = a, .file = {.fd = -1}};
     int rc = a->against.n == 0 ? ds_fail(err, DS_USAGE, "--against is needed: an evaluation set")
+             : a->mark && a->row.rejects         ? ds_fail(err, DS_USAGE, DS_ROWOPTS_MARKED)
              : !(a->share >= 0 && a->share <= 1) ? ds_fail(err, DS_USAGE, "--share: from 0 to 1")
                                                  : 0;
     rc = rc ? rc : read_sets(&d, err);

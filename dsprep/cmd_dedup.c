@@ -292,6 +292,8 @@ static int check(dedup_opts *o, ds_err *err)
         return ds_fail(err, DS_USAGE, "--count is of whole texts, and --parts cuts some");
     if (o->min_chars && !o->parts)
         return ds_fail(err, DS_USAGE, "--min-chars is of --parts; dsprep filter has it for texts");
+    if (o->mark && o->row.rejects)
+        return ds_fail(err, DS_USAGE, DS_ROWOPTS_MARKED);
     return ds_nearopts_take(&o->like, o->near && !o->parts, "--near without --parts", err);
 }
 

@@ -50,7 +50,7 @@ const ds_command ds_cmd_export = {
 
 typedef struct args {
     ds_fmtwrite w;
-    const char *format;
+    const char *format, *hash;
     bool strict, bare;
     ds_rowopts o;
     int64_t shard_size, level, threads, memory;
@@ -71,6 +71,14 @@ static int check(const args *a, const ds_format *f, ds_err *err)
     if (a->shard_size && !(f->flags & (DS_FORMAT_SHARDS | DS_FORMAT_FOLDER)))
         return ds_fail(err, DS_USAGE, "--format %s: it is one file, and takes no --shard-size",
                        f->name);
+    if (a->hash && strcmp(f->name, "mds") != 0)
+        return ds_fail(err, DS_USAGE, "--format %s: it has no digests, and takes no --hash",
+                       f->name);
+    if (a->w.separator >= 0 && !(f->flags & DS_FORMAT_IDS))
+        return ds_fail(err, DS_USAGE, "--format %s: --separator is of formats of token ids",
+                       f->name);
+    if (pipe && a->bare)
+        return ds_fail(err, DS_USAGE, "--bare needs -o OUT: a pipe has no dsr-schema.json");
     if (!(f->flags & DS_FORMAT_IDS) && a->w.column)
         return ds_fail(err, DS_USAGE, "--format %s: it holds all columns, and takes no --column",
                        f->name);
@@ -166,6 +174,7 @@ static int export_stream(args *a, char **operands, int n, ds_err *err)
         rc = check(a, f, err);
     if (rc == 0)
         rc = ds_instream_open(&in, operands, n, err);
+    a->w.hashes = a->hash ? a->hash : a->w.hashes;
     a->w.shard_size = (uint64_t)a->shard_size;
     a->w.shards = a->shard_size > 0;
     a->w.level = (int)a->level;
@@ -201,7 +210,7 @@ static int run(int argc, char **argv)
                 "mds, parquet: zstd level, 0 = none; default 3. npz, nifti: deflate's; default 0 "
                 "and 1"),
         OPT_STR(
-            0, "hash", a.w.hashes, "NAME,..",
+            0, "hash", a.hash, "NAME,..",
             "mds: digests in the index: sha256, xxh128, xxh3_64, xxh64, or none; default xxh64"),
         OPT_FLAG(0, "strict", a.strict, "fail where something would be lost"),
         OPT_FLAG(0, "bare", a.bare, "write no dsr-schema.json"),

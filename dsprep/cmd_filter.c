@@ -170,7 +170,7 @@ static const ds_rowops filter_ops = {
 
 /* ---- options ---- */
 
-static int read_rules(filter *f, const filter_opts *o, ds_err *err)
+static int read_rules(filter *f, filter_opts *o, ds_err *err)
 {
     const struct {
         int64_t v;
@@ -187,9 +187,19 @@ static int read_rules(filter *f, const filter_opts *o, ds_err *err)
             ds_textrules_limit(&f->rules, limits[i].rule, (double)limits[i].v);
     for (size_t i = 0; rc == 0 && i < o->sets.n; i++)
         rc = ds_textrules_set(&f->rules, o->sets.v[i], err);
+    rc = rc ? rc : ds_textrules_check(&f->rules, err);
     if (rc)
         return rc;
     f->judges = ds_textrules_any(&f->rules);
+    if (!f->judges && o->where.n > 0 && (o->column || o->max_text))
+        return ds_fail(err, DS_USAGE,
+                       "--column and --max-text are of rules (--preset, --set, lengths), and there "
+                       "are none");
+    if (o->mark && o->row.rejects)
+        return ds_fail(err, DS_USAGE, DS_ROWOPTS_MARKED);
+    o->column = o->column ? o->column : "text";
+    o->max_text = o->max_text ? o->max_text : 64 << 20;
+    f->max_text = (size_t)o->max_text;
     if (o->lists.n && o->where.n == 0)
         return ds_fail(err, DS_USAGE, "--list is asked by --where: 'key() in NAME'");
     if (!f->judges && o->where.n == 0)
@@ -281,13 +291,8 @@ static int filter_stream(filter *f, const filter_opts *o, char **operands, int n
 
 static int run(int argc, char **argv)
 {
-    filter_opts o = {.row = {.level = -1},
-                     .column = "text",
-                     .chars_min = -1,
-                     .chars_max = -1,
-                     .words_min = -1,
-                     .words_max = -1,
-                     .max_text = 64 << 20};
+    filter_opts o = {
+        .row = {.level = -1}, .chars_min = -1, .chars_max = -1, .words_min = -1, .words_max = -1};
     const ds_opt opts[] = {
         OPT_LIST('p', "preset", o.presets, "NAME",
                  "a set of rules: gopher, gopher-quality, gopher-repetition, c4, fineweb, "
@@ -316,7 +321,7 @@ static int run(int argc, char **argv)
     if (rc >= 0)
         return rc;
     ds_err err = {0};
-    filter f = {.max_text = (size_t)o.max_text, .mark = o.mark};
+    filter f = {.mark = o.mark};
     ds_transform_begin(&o.row);
     rc = read_rules(&f, &o, &err);
     if (rc == 0)

@@ -340,11 +340,23 @@ static int find_schema(importing *m, const char *first, ds_err *err)
     return ds_sidecar_find(&m->side, &found, first, err);
 }
 
+static int check(const importing *m, ds_err *err)
+{
+    const bool ids = m->f->flags & DS_FORMAT_IDS;
+    if (m->infer && m->schema_file)
+        return ds_fail(err, DS_USAGE, "--infer and --schema contradict each other");
+    if (m->separator >= 0 && !ids)
+        return ds_fail(err, DS_USAGE, "--separator is of formats of ids, and this is %s",
+                       m->f->name);
+    return 0;
+}
+
 static int convert(importing *m, char **operands, int n, ds_err *err)
 {
     int rc = ds_format_named(&m->f, format_word(m, operands[0]), operands[0], err);
     if (rc == 0 && !m->f->read_open)
         rc = ds_fail(err, DS_USAGE, "--format %s: it can be written only", m->f->name);
+    rc = rc ? rc : check(m, err);
     if (rc == 0 && m->delimiter && strcmp(m->f->name, "csv") != 0)
         rc = ds_fail(err, DS_USAGE, "--delimiter is of csv, and this is %s", m->f->name);
     if (rc == 0 && m->columns && !(m->f->flags & DS_FORMAT_COLUMNS))

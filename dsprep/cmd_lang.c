@@ -216,7 +216,9 @@ static int lang_stream(const args *a, char **operands, int n, ds_err *err)
     int rc = !(a->min_share >= 0 && a->min_share <= 1)
                  ? ds_fail(err, DS_USAGE, "--min-share: from 0 to 1")
              : a->min_share > 0 && !a->keep ? ds_fail(err, DS_USAGE, "--min-share goes with --keep")
-                                            : load(&l.part, err);
+             : a->row.rejects && !a->keep
+                 ? ds_fail(err, DS_USAGE, "--rejects goes with --keep: nothing is dropped without")
+                 : load(&l.part, err);
     rc = rc ? rc : check_codes(&l, err);
     rc = rc ? rc : ds_instream_open(&job.in, operands, n, err);
     rc = rc ? rc : plan_columns(&job.plan, &l, job.in, err);

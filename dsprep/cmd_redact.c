@@ -247,6 +247,12 @@ static int no_kind(const char *word, size_t n, unsigned k, ds_err *err)
                    all);
 }
 
+/* Kinds that were chosen make no use of it. */
+static int unused(const redact_opts *o, const char *option, const char *kinds, ds_err *err)
+{
+    return ds_fail(err, DS_USAGE, "%s is of %s, and --kinds %s has none", option, kinds, o->kinds);
+}
+
 static int read_kinds(redact *d, const redact_opts *o, ds_err *err)
 {
     d->r.kinds = o->all_ips ? DS_PII_ALL_IPS : 0;
@@ -265,7 +271,9 @@ static int read_kinds(redact *d, const redact_opts *o, ds_err *err)
         d->r.kinds |= 1u << k;
         p += n + (p[n] == ',');
     }
-    return 0;
+    if (o->all_ips && !(d->r.kinds & 1u << DS_PII_IP))
+        return unused(o, "--all-ips", "ip", err);
+    return o->names && !(d->r.kinds & 1u << DS_PII_NAME) ? unused(o, "--names", "name", err) : 0;
 }
 
 /* Secrets do not lie about: a key that others can read is refused. */

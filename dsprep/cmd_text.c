@@ -178,6 +178,11 @@ static int read_options(text_ctx *c, const text_args *a, ds_err *err)
     int rc = ds_intake_limits(&a->in, &c->o, err);
     if (rc == 0)
         rc = read_split(&c->o, a->split, err);
+    const bool any = a->format == DS_TEXT_AUTO;
+    if (rc == 0 && a->json_text && !any && a->format != DS_TEXT_JSONL)
+        rc = ds_fail(err, DS_USAGE, "--json-text is of JSON lines, and --format says otherwise");
+    if (rc == 0 && a->in.delimiter && !any && a->format != DS_TEXT_CSV && a->format != DS_TEXT_TSV)
+        rc = ds_fail(err, DS_USAGE, "--delimiter is of tables, and --format says otherwise");
     if (rc == 0 && a->key_field && a->keys == KEYS_DERIVED)
         rc = ds_fail(err, DS_USAGE, "--key-field and --keys derived contradict each other");
     if (rc == 0 && a->key_field && strcmp(a->key_field, a->field) == 0)

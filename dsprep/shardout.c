@@ -106,8 +106,9 @@ int ds_shardout_open(ds_shardout **out, const ds_shardopts *o, const ds_schema *
     *s = (ds_shardout){.o = *o, .schema = schema, .prov = prov, .prov_len = prov_len};
     if (s->o.level < 0)
         s->o.level = o->dir ? 3 : 0;
-    int rc = 0;
-    if (o->dir) {
+    s->o.size = o->size ? o->size : DS_SHARD_SIZE;
+    int rc = !o->dir && o->size ? ds_fail(err, DS_USAGE, "--shard-size needs -o DIR") : 0;
+    if (rc == 0 && o->dir) {
         s->made = !ds_path_exists(o->dir);
         rc =
             strcmp(o->dir, "-") == 0

@@ -19,9 +19,10 @@ typedef struct ds_shardopts {
     int64_t level;   /* zstd; -1: 3 for files, 0 for a pipe */
 } ds_shardopts;
 
+#define DS_SHARD_SIZE (INT64_C(64) << 20) /* where none is said */
 #define DS_SHARDOPTS_DEFAULTS                                                                      \
     {                                                                                              \
-        .size = 64 << 20, .level = -1                                                              \
+        .level = -1                                                                                \
     }
 
 /* Borrows schema and provenance. Makes the folder; one that holds shards already is refused. */

@@ -1,7 +1,10 @@
 /* cmd_config.c - dsver config. */
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
 #include "cmd_verb.h"
+#include "opt_help.h"
 
 static int run(int argc, char **argv);
 
@@ -54,10 +57,45 @@ static int get(const char *dir, const char *name, bool json, ds_err *err)
     return rc < 0 ? rc : 0;
 }
 
+/* What dsver itself reads of these sections; others are git's, which reads what it knows. A name
+ * that nobody reads would be taken for heeded. */
+static int check_name(const char *name, ds_err *err)
+{
+    static const char *const known[] = {"dsver.dataset",
+                                        "dsver.format",
+                                        "user.name",
+                                        "user.email",
+                                        "user.signingkey",
+                                        "commit.gpgsign",
+                                        "tag.gpgsign",
+                                        "gpg.format",
+                                        "gpg.program",
+                                        "gpg.ssh.program",
+                                        "gpg.openpgp.program",
+                                        "gpg.x509.program",
+                                        "gpg.minTrustLevel",
+                                        "gpg.ssh.allowedSignersFile",
+                                        "gpg.ssh.revocationFile",
+                                        "gpg.ssh.defaultKeyCommand"};
+    static const char *const ours[] = {"dsver.", "user.", "commit.", "tag.", "gpg."};
+    const size_t n = sizeof known / sizeof *known;
+    bool of_these = false;
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        of_these |= strncasecmp(name, ours[i], strlen(ours[i])) == 0;
+    for (size_t i = 0; i < n; i++)
+        if (strcasecmp(known[i], name) == 0)
+            return 0;
+    const char *near = of_these ? ds_help_nearest(name, known, n) : NULL;
+    return !of_these ? 0
+                     : ds_fail(err, DS_USAGE, "nothing reads a setting '%s'%s%s%s", name,
+                               near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
 /* value: NULL to remove it. */
 static int set(const char *dir, const char *name, const char *value, bool json, ds_err *err)
 {
-    const int rc = ds_config_set(dir, name, value, err);
+    int rc = value ? check_name(name, err) : 0;
+    rc = rc ? rc : ds_config_set(dir, name, value, err);
     if (!rc && json) {
         printf("{\"type\":\"config\",\"did\":\"%s\",\"name\":", value ? "set" : "unset");
         verb_json(stdout, name);

@@ -31,6 +31,7 @@ typedef struct ds_rowopts {
 #define DS_ROWOPTS_REJECTS(o)                                                                      \
     OPT_STR(0, "rejects", (o).rejects, "FILE",                                                     \
             "write what is dropped as a stream of its own, with columns reason and note")
+#define DS_ROWOPTS_MARKED "--rejects is of what is dropped, and with --mark nothing is"
 #define DS_ROWOPTS_REST(o) DSPREP_LEVEL((o).level), DSPREP_SUMMARY((o).json, (o).quiet)
 #define DS_ROWOPTS_COMMON(o) DSPREP_THREADS((o).threads), DS_ROWOPTS_REST(o)
 

@@ -91,6 +91,21 @@ void ds_textrules_limit(ds_textrules *r, enum ds_rule which, double limit)
     r->rewrites = r->rewrites || (which >= DS_RULE_C_WORD_CHARS && which <= DS_RULE_C_SENTENCES);
 }
 
+/* Rules of a least and a most stand one behind the other, and are called so. */
+int ds_textrules_check(const ds_textrules *r, ds_err *err)
+{
+    for (unsigned i = 0; i + 1 < DS_NRULES; i++) {
+        const char *least = rules[i].name, *most = rules[i + 1].name;
+        const size_t n = strlen(least);
+        if (r->on[i] && r->on[i + 1] && r->limit[i] > r->limit[i + 1] && n == strlen(most) &&
+            strcmp(least + n - 3, "min") == 0 && strcmp(most + n - 3, "max") == 0 &&
+            memcmp(least, most, n - 3) == 0)
+            return ds_fail(err, DS_USAGE, "%s=%.15g is above %s=%.15g: no text passes both", least,
+                           r->limit[i], most, r->limit[i + 1]);
+    }
+    return 0;
+}
+
 int ds_textrules_preset(ds_textrules *r, const char *name, ds_err *err)
 {
     unsigned sets = 0;

@@ -72,6 +72,8 @@ int ds_textrules_preset(ds_textrules *r, const char *name, ds_err *err);
 /* "gopher.words_min=20", or "=off". */
 int ds_textrules_set(ds_textrules *r, const char *assignment, ds_err *err);
 void ds_textrules_limit(ds_textrules *r, enum ds_rule rule, double limit);
+/* DS_USAGE where a least is above the most of the same: no text would pass. */
+int ds_textrules_check(const ds_textrules *r, ds_err *err);
 bool ds_textrules_any(const ds_textrules *r);
 /* {"gopher.words_min":50,...}, those that are on; NULL when out of memory. */
 json_t *ds_textrules_json(const ds_textrules *r);

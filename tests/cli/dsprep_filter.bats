@@ -256,6 +256,20 @@ END
     exits 2 dsprep filter --min-chars 1 -c nosuch s.dsr
     has "no column 'nosuch'"
     exits 2 dsprep filter --min-chars 1 --rejects - s.dsr
+    exits 2 dsprep filter --min-chars 5 --max-chars 2 s.dsr
+    has 'length.chars_min=5 is above length.chars_max=2'
+    exits 2 dsprep filter --preset gopher --set gopher.words_max=20 s.dsr
+    exits 0 dsprep filter -q --min-words 3 --max-words 3 -o three.dsr s.dsr
+    exits 2 dsprep filter -w true -c text s.dsr
+    exits 2 dsprep filter -w true --max-text 5 s.dsr
+    local c
+    for c in 'filter -w true' dedup 'decontaminate -a s.dsr'; do
+        exits 2 dsprep $c --mark --rejects r.dsr s.dsr
+        has 'with --mark nothing is'
+    done
+    [ ! -e r.dsr ]
+    exits 2 dsprep redact --kinds email --all-ips s.dsr
+    has '--all-ips is of ip, and --kinds email has none'
 }
 
 @test "filter: an output that is no file is written to, and stays what it is" {

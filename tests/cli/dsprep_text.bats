@@ -367,6 +367,25 @@ END
     done
 }
 
+@test "text, logs, import, export: options that can have no effect are errors" {
+    echo '{"text":"x"}' >j.jsonl
+    local c
+    for c in 'text' 'logs -f json' 'import' 'files'; do
+        exits 2 dsprep $c --shard-size 1M j.jsonl
+        has '--shard-size needs -o'
+    done
+    exits 2 dsprep text -f text --json-text j.jsonl
+    exits 2 dsprep text -f jsonl --delimiter ';' j.jsonl
+    exits 2 dsprep logs -f json --delimiter ';' j.jsonl
+    exits 2 dsprep logs --every 3s j.jsonl
+    exits 2 dsprep import --infer --schema s j.jsonl
+    exits 2 dsprep import --separator 3 j.jsonl
+    dsprep import -q j.jsonl >j.dsr
+    exits 2 dsprep export -f jsonl --hash sha256 j.dsr
+    exits 2 dsprep export -f jsonl --separator 3 j.dsr
+    exits 2 dsprep export -f jsonl --bare j.dsr
+}
+
 @test "text: a signal leaves no folder behind that was not there before" {
     mkfifo pipe
     dsprep text -o out pipe 2>err &

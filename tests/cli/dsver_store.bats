@@ -101,6 +101,11 @@ closed() {
     exits 0 dsver config --unset user.name
     exits 1 dsver config user.name
     exits 2 dsver config nodot x
+    exits 2 dsver config user.nmae x
+    has "nothing reads a setting 'user.nmae'; did you mean 'user.name'?"
+    exits 2 dsver config dsver.datset x
+    exits 0 dsver config http.proxy x
+    exits 0 dsver config --unset http.proxy
     exits 2 dsver config dsver.format 2
     exits 2 dsver config --unset
     git config -f .dsver/config --get dsver.format
