@@ -232,6 +232,22 @@ static int try_output(const char *path, ds_err *err)
     return rc;
 }
 
+/* With no text, so that a file that cannot be made is found out before texts are read. */
+static int rehearse(const ds_train_options *o, size_t n_special, const char *path, ds_err *err)
+{
+    ds_train_options least = *o;
+    ds_words *none = NULL;
+    ds_buf json = {0};
+    uint32_t tokens;
+    least.vocab_size = (uint32_t)(256 + n_special);
+    int rc = ds_words_new(&none, err);
+    rc = rc ? rc : ds_tok_train(&json, &tokens, none, &least, err);
+    rc = rc ? rc : check_json(&json, path, err);
+    ds_words_free(none);
+    ds_buf_fini(&json);
+    return rc;
+}
+
 /* What is to be learned; fails where the options do not go together. */
 static int choose(ds_train_options *to, const train_opts *o, ds_tok_like **like, ds_err *err)
 {
@@ -254,7 +270,7 @@ static int choose(ds_train_options *to, const train_opts *o, ds_tok_like **like,
     if (to->vocab_size < 256 + n)
         return ds_fail(err, DS_USAGE,
                        "--vocab-size is at least 256 bytes and the special tokens: %zu", 256 + n);
-    return 0;
+    return rehearse(to, n, o->like != NULL ? o->like : o->output, err);
 }
 
 static int train(const train_opts *o, char **operands, int n, ds_err *err)

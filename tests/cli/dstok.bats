@@ -242,6 +242,13 @@ for l in sys.stdin: sys.stdout.write(json.loads(l)["text"] + "\n")' >r.txt
     jq '.post_processor.special_tokens["<s>"] |= (.tokens = ["e"])' "$G/deepseek.json" >odd.json
     exits 1 dstok train --like odd.json -o t.json none
     has "odd.json" "<s>"
+    exits 2 dstok train --vocab-size 400 --special '<s>' --like "$G/deepseek.json" -o t.json none
+    has "'<s>' is given twice"
+    exits 2 dstok train --vocab-size 400 --special a --special a -o t.json none
+    has "'a' is given twice"
+    jq '.model.continuing_subword_prefix = "##"' "$G/gpt2.json" >odd.json
+    exits 1 dstok train --like odd.json -o t.json none
+    has "odd.json" "continuing_subword_prefix"
     [ ! -e t.json ]
 }
 
