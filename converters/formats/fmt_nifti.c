@@ -65,11 +65,13 @@ static int find_image(writer *w, const ds_schema *s, ds_err *err)
 static int begin(void **out, const ds_fmtwrite *o, const ds_schema *s, ds_fmtloss *l, ds_err *err)
 {
     writer *w = *out = calloc(1, sizeof *w);
-    if (!w || !(w->lost = calloc(s->n + 1, sizeof *w->lost)))
+    if (!w)
+        return ds_fail_nomem(err);
+    w->fd = -1;
+    if (!(w->lost = calloc(s->n + 1, sizeof *w->lost)))
         return ds_fail_nomem(err);
     w->o = *o;
     w->o.level = o->level < 0 ? FAST : o->level > 9 ? 9 : o->level;
-    w->fd = -1;
     int rc = find_image(w, s, err);
     rc = rc ? rc : ds_jsonform_init(&w->form, s, NULL, true, true, false, err);
     if (rc == 0 && w->form.want[w->image]) {

@@ -126,17 +126,21 @@ static const char *read_shape(reader *r)
     return NULL;
 }
 
-static void read_scale(reader *r)
+/* No slope, or one that is no number, scales nothing; nor has a colour a scale. */
+static const char *read_scale(reader *r)
 {
-    r->slope = real(r, r->l->slope);
-    r->inter = real(r, r->l->inter);
-    const double sum = r->slope + r->inter;
-    if (sum - sum != 0 || r->slope == 0 || r->samples > 1) {
-        r->slope = 1;
-        r->inter = 0;
-    }
+    const double slope = real(r, r->l->slope), inter = real(r, r->l->inter);
     const int64_t units = number(r, r->l->units, r->l->units_w) & 7;
     r->mm = units == 1 ? 1e3 : units == 3 ? 1e-3 : 1;
+    r->slope = 1;
+    r->inter = 0;
+    if (slope == 0 || slope - slope != 0 || r->samples > 1)
+        return NULL;
+    if (inter - inter != 0)
+        return "it has a slope (scl_slope), but its intercept (scl_inter) is no number";
+    r->slope = slope;
+    r->inter = inter;
+    return NULL;
 }
 
 /* ---- where it lies ---- */
@@ -149,12 +153,26 @@ static void put_real(uint8_t *p, double v)
     ds_set_u64(p, u);
 }
 
+/* Between values along an axis, counted from 1. It has no sign, and is 1 where there is none. */
+static double distance(const reader *r, size_t axis)
+{
+    const double v = fabs(real_at(r, r->l->pixdim, axis));
+    return v > 0 ? v : 1;
+}
+
 /* Method 2: a unit quaternion, distances, and where the first value lies. */
 static void by_qform(const reader *r, double m[3][4])
 {
-    const double b = real_at(r, r->l->quatern, 0), c = real_at(r, r->l->quatern, 1),
-                 d = real_at(r, r->l->quatern, 2), left = 1 - (b * b + c * c + d * d);
-    const double a = left > 0 ? sqrt(left) : 0;
+    double b = real_at(r, r->l->quatern, 0), c = real_at(r, r->l->quatern, 1),
+           d = real_at(r, r->l->quatern, 2);
+    const double square = b * b + c * c + d * d, length = sqrt(square);
+    const bool half = 1 - square < 1e-7; /* a turn; what f32 rounded off is no angle */
+    const double a = half ? 0 : sqrt(1 - square);
+    if (half) {
+        b /= length;
+        c /= length;
+        d /= length;
+    }
     const double turn[3][3] = {
         {a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)},
         {2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)},
@@ -162,7 +180,7 @@ static void by_qform(const reader *r, double m[3][4])
     const double qfac = real(r, r->l->pixdim) < 0 ? -1 : 1;
     for (int i = 0; i < 3; i++) {
         for (int k = 0; k < 3; k++)
-            m[i][k] = turn[i][k] * real_at(r, r->l->pixdim, (size_t)k + 1) * (k == 2 ? qfac : 1);
+            m[i][k] = turn[i][k] * distance(r, (size_t)k + 1) * (k == 2 ? qfac : 1);
         m[i][3] = real_at(r, r->l->qoffset, (size_t)i);
     }
 }
@@ -213,6 +231,16 @@ static int put_text(ds_buf *b, const char *name, const uint8_t *p, size_t max)
     return ds_buf_printf(b, ",\"%s\":", name) || ds_json_str(b, (const char *)p, len);
 }
 
+/* Of axes that spacing has no room for, such as time. */
+static int put_steps(ds_buf *b, const reader *r)
+{
+    int bad = ds_buf_printf(b, ",\"xyzt_units\":%lld,\"pixdim\":[",
+                            (long long)number(r, r->l->units, r->l->units_w));
+    for (size_t i = 1; i <= (size_t)r->naxes && !bad; i++)
+        bad = (i > 1 && ds_buf_putc(b, ',')) || ds_json_real(b, real_at(r, r->l->pixdim, i));
+    return bad || ds_buf_putc(b, ']');
+}
+
 static int describe(reader *r, ds_err *err)
 {
     const layout *l = r->l;
@@ -224,7 +252,8 @@ static int describe(reader *r, ds_err *err)
     if (!bad && (r->slope != 1 || r->inter != 0))
         bad = ds_buf_puts(&r->meta, ",\"slope\":") || ds_json_real(&r->meta, r->slope) ||
               ds_buf_puts(&r->meta, ",\"inter\":") || ds_json_real(&r->meta, r->inter);
-    bad = bad || put_text(&r->meta, "descrip", r->head + l->descrip, 80) ||
+    bad = bad || (r->naxes > 3 && put_steps(&r->meta, r)) ||
+          put_text(&r->meta, "descrip", r->head + l->descrip, 80) ||
           put_text(&r->meta, "intent_name", r->head + l->intent_name, 16) ||
           ds_buf_putc(&r->meta, '}');
     return bad ? ds_fail_nomem(err) : 0;
@@ -407,8 +436,8 @@ int ds_niftiread_read(void *v, const ds_fmtsink *sink, ds_err *err)
     memcpy(r->head, ds_fmtin_at(&r->in), len);
     const char *why = find_layout(r, len);
     why = why ? why : read_shape(r);
+    why = why ? why : read_scale(r);
     if (!why) {
-        read_scale(r);
         rc = describe(r, err);
         rc = rc ? rc : take_data(r, &why, err);
         rc = rc ? rc : name_key(r, err);
