@@ -95,6 +95,8 @@ int ds_objcore_reindex(const char *dir, bool in_memory, ds_objproblem_fn report,
  * be so, and what we write nobody will see. Asked once reindex is kept out. */
 int ds_objcore_current(ds_objstore *s, ds_err *err);
 
+/* For a message, where somebody of its group may not write a file: ": why"; else "". */
+const char *ds_objcore_keptout(const char *path);
 /* flock on locks/gc.lock: how = LOCK_SH or LOCK_EX, or'ed with LOCK_NB. DS_LOCKED when held and
  * LOCK_NB. */
 int ds_objcore_flock(int *fd, const char *dir, int how, ds_err *err);

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "objcore.h"
@@ -13,15 +15,29 @@
 /* How often, and for how long at first, new writers are kept out for one who wants to be alone. */
 enum { GATES = 5, GATE_MS = 250 };
 
+const char *ds_objcore_keptout(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && st.st_uid != geteuid() && !(st.st_mode & S_IWGRP) &&
+                   (st.st_gid == getegid() || group_member(st.st_gid))
+               ? ": its group may not write it, as whoever made it had another umask than 002"
+               : "";
+}
+
 static int lock_file(int *fd, const char *dir, const char *name, int how, ds_err *err)
 {
     size_t cap = strlen(dir) + 32;
     char *p = malloc(cap);
+    ds_err why = {0};
     int rc = p ? 0 : ds_fail_nomem(err);
     if (rc == 0)
         snprintf(p, cap, "%s/locks/%s.lock", dir, name);
     if (rc == 0 && *fd < 0)
-        rc = ds_open(fd, p, O_RDWR | O_CREAT, 0666, err);
+        rc = ds_open(fd, p, O_RDWR | O_CREAT, 0666, &why);
+    if (rc == DS_IO && *ds_objcore_keptout(p))
+        rc = ds_fail_errno(err, EACCES, "%s%s", p, ds_objcore_keptout(p));
+    else if (why.code)
+        rc = ds_fail(err, rc, "%s", why.msg);
     while (rc == 0 && flock(*fd, how) != 0) {
         if (errno == EWOULDBLOCK)
             rc = ds_fail(err, DS_LOCKED, "%s: another process is at work in this store", dir);

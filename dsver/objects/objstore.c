@@ -146,9 +146,11 @@ int ds_objstore_open(ds_objstore **out, const char *dir, enum ds_objmode mode, d
     bool still =
         rc == 0 && (mode == DS_OBJ_STILL || faccessat(AT_FDCWD, dir, W_OK, AT_EACCESS) != 0 ||
                     (ds_path_exists(path) && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0));
-    if (still && mode == DS_OBJ_WRITE)
-        rc = ds_fail_errno(err, errno, "%s: this store is only to be read",
-                           faccessat(AT_FDCWD, dir, W_OK, AT_EACCESS) == 0 ? path : dir);
+    if (still && mode == DS_OBJ_WRITE) {
+        const char *shut = faccessat(AT_FDCWD, dir, W_OK, AT_EACCESS) == 0 ? path : dir;
+        rc = ds_fail_errno(err, errno, "%s: this store is only to be read%s", shut,
+                           errno == EACCES ? ds_objcore_keptout(shut) : "");
+    }
     if (rc == 0 && !still)
         rc = open_shared(s, path, &still, err);
     if (rc == 0 && still)

@@ -50,6 +50,28 @@ closed() {
     fi
 }
 
+teardown() {
+    [ -z "${shared:-}" ] || rm -rf "$shared"
+}
+
+@test "a store in a group's folder: who is kept out by a member's umask is told so" {
+    as() { # UID UMASK ARGS: as somebody of the group
+        (umask "$2" && HOME=/ GIT_CONFIG_GLOBAL=/dev/null setpriv --reuid "$1" --regid 4242 --clear-groups dsver "${@:3}")
+    }
+    versions 100
+    shared=$(mktemp -d /tmp/ds-group.XXXXXX) # where others come to, unlike to the test's own folder
+    cp v1.dsr "$shared" && cd "$shared" && chmod 644 v1.dsr && chgrp 4242 . && chmod 2775 . || skip "no other groups can be had here"
+    as 4243 002 init . >/dev/null 2>&1 || skip "no other users can be had here"
+    as 4243 022 commit -q docs v1.dsr
+    run as 4244 002 tag docs v1
+    [ "$status" -eq 13 ]
+    [[ $output == *"gate.lock: its group may not write it, as whoever made it had another umask than 002: Permission denied"* ]]
+    chmod g-w .dsver
+    run as 4244 002 tag docs v1
+    [ "$status" -eq 13 ]
+    [[ $output == *"this store is only to be read: its group may not write it, as"*": Permission denied"* ]]
+}
+
 @test "a dead init is completed" {
     mkdir -p half/.dsver/catalog.git
     exits 10 dsver ls --store half
