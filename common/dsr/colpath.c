@@ -22,6 +22,13 @@ char *ds_colpath_parts(const char *name, size_t len, size_t *n)
     return out;
 }
 
+bool ds_colpath_named(const char *parts, size_t n)
+{
+    for (; n > 0 && *parts; n--)
+        parts += strlen(parts) + 1;
+    return n == 0;
+}
+
 long ds_colpath_find(const ds_schema *s, const char *parts, size_t n, const char **below)
 {
     char joined[130];

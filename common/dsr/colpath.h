@@ -12,6 +12,8 @@
 /* The parts of a name, each with its NUL, an empty one behind the last; *n: how many. Caller frees;
  * NULL: no memory. */
 char *ds_colpath_parts(const char *name, size_t len, size_t *n);
+/* Whether each has characters: an empty one is no name, and ends a list of them too early. */
+bool ds_colpath_named(const char *parts, size_t n);
 /* The column that parts begin with, or -1. *below: the parts behind it, NULL where there are none.
  */
 long ds_colpath_find(const ds_schema *s, const char *parts, size_t n, const char **below);

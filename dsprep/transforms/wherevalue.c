@@ -100,7 +100,8 @@ static int column(ds_wparse *s)
     char *parts = ds_colpath_parts(s->p + s->from, s->to - s->from, &n);
     if (!parts)
         return ds_fail_nomem(s->err);
-    int at = ds_colname_find(s->names, parts, n, &k, &below, &why);
+    int at = ds_colpath_named(parts, n) ? ds_colname_find(s->names, parts, n, &k, &below, &why)
+                                        : ds_fail(&why, DS_USAGE, "a part of the name is empty");
     if (at == DS_USAGE && n == 1 && strcmp(parts, "key") == 0)
         why = (ds_err){.msg = "keys are derived in this stream: key() is that of a record"};
     at = at == DS_USAGE ? ds_wparse_fail(s, s->from, why.msg)

@@ -74,6 +74,8 @@ int ds_fieldvalue_place(ds_fieldplace *out, const ds_fieldvalue *f, const ds_sch
 {
     const char *below = NULL;
     long k = ds_schema_find(s, f->field);
+    if (k < 0 && !ds_colpath_named(f->parts, f->nparts))
+        return ds_fail(err, DS_USAGE, "--where %s: a part of the name is empty", f->field);
     if (k < 0)
         k = ds_colpath_find(s, f->parts, f->nparts, &below);
     const bool guessed = k < 0;

@@ -167,6 +167,11 @@ EOF
     exits 0 dsver forget -n --where 'meta.patient=Müller "x"'
     has "would erase 2 records, 2 rows"
     exits 2 dsver forget -n --where '`meta.patient=P-1'
+    # an empty part ended the name, so that these were meta.patient
+    for f in meta.patient. meta.patient..x 'meta.patient.``' meta..patient .patient; do
+        exits 2 dsver forget -n --where "$f=P-1"
+        has "--where $f: a part of the name is empty"
+    done
     exits 0 dsver forget --json --reason r --where meta.patient=P-1
     has '"records":2,"rows":2,"versions":2,' '"uncompared":true'
     ! dsver cat docs~1 | records - | grep -q '"patient":"P-1"' || return 1
