@@ -122,7 +122,7 @@ static void say_standing(audit *a, enum ds_run_standing is, bool elsewhere)
     else if (is == DS_RUN_LOST)
         say(a, "registered", DS_AUDIT_FAILED,
             "the catalog does not know the run, which by the operation log was registered: "
-            "something other than dsver removed it");
+            "something other than dsver removed it, or the command that registered it died");
     else
         say(a, "registered", no, "%s; its commit, program and environment are taken as told",
             !a->o->store          ? "there is no store to look into"

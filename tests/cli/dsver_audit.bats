@@ -181,7 +181,7 @@ failed() {
     git -C copy/.dsver/catalog.git update-ref -d "$ref"
     exits 1 dsver audit --store copy run/step-000006
     failed registered
-    has "which by the operation log was registered: something other than dsver removed it"
+    has "which by the operation log was registered: something other than dsver removed it, or the command that registered it died"
     # data that lies at a remote which is away is not at hand: nothing is damaged
     dsver clone --lazy far lazy >/dev/null
     mv far away
