@@ -272,6 +272,8 @@ static int token_rows_of(ds_lora_conf *c, uint32_t **ids, const json_t *o, const
                            "embed_tokens and lm_head, or of embed_tokens",
                            dir);
     }
+    if (list && !json_is_array(list) && !json_is_null(list))
+        return ds_fail(err, DS_FAIL, "%s/" CONFIG ": trainable_token_indices: no list", dir);
     c->rows_in_only = !head;
     c->rows_fixed = true;
     *ids = calloc(json_array_size(list) + 1, sizeof **ids);

@@ -39,8 +39,8 @@ static int resize(const ds_resize_conf *c, bool json, ds_err *err)
 
     TRY(ds_resize(&d, c, err));
     if (json) {
-        printf("{\"rows_before\":%" PRId64 ",\"rows\":%" PRId64 ",\"new_tokens\":%" PRId64
-               ",\"first_id\":%" PRId64 ",\"last_id\":%" PRId64 "}\n",
+        printf("{\"type\":\"resize\",\"rows_before\":%" PRId64 ",\"rows\":%" PRId64
+               ",\"new_tokens\":%" PRId64 ",\"first_id\":%" PRId64 ",\"last_id\":%" PRId64 "}\n",
                d.rows_before, d.rows, d.fresh, d.first, d.last);
         return 0;
     }

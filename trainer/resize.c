@@ -270,8 +270,11 @@ static int gather(resizing *r, const ds_st_set *s, ds_err *err)
     r->n = 0;
     for (size_t i = 0; i < s->n; i++)
         for (size_t j = 0; j < s->files[i].n; j++) {
+            const ds_st_tensor *in = &s->files[i].t[j];
+            if (ds_st_set_find(s, in->name, NULL) != in)
+                continue; /* a model is loaded without it */
             ds_st_tensor *t = &r->all[r->n++];
-            *t = s->files[i].t[j];
+            *t = *in;
             for (size_t k = 0; k < 2; k++)
                 if (!strcmp(t->name, names[k])) {
                     found = found || k == 0;

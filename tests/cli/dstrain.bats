@@ -848,8 +848,14 @@ EOF
     below "$(loss_at r 4)" "$(loss_at r 1)"
     # rows to spare are taken first; a tokenizer may have the tokens; where they stood in reserve they are named anew
     dstrain resize --json --model base-2 --add-token c3 --multiple 64 -o wide |
-        jq -e '.rows_before == 302 and .rows == 320 and .new_tokens == 1 and .first_id == 302 and .last_id == 302'
+        jq -e 'keys_unsorted[0] == "type" and .type == "resize" and .rows_before == 302 and .rows == 320 and .new_tokens == 1 and .first_id == 302 and .last_id == 302'
     rows_of base-2 302 302 wide 302
+    # shards that hold the same tensors are one model, as it is loaded
+    cp -r base-2 twice && mv twice/model.safetensors twice/a.safetensors && cp twice/{a,b}.safetensors
+    echo '{"weight_map":{"model.embed_tokens.weight":"a.safetensors","model.norm.weight":"b.safetensors"}}' >twice/model.safetensors.index.json
+    dstrain resize --model twice --add-token c3 --multiple 64 -o once >/dev/null
+    rows_of base-2 302 302 once 302
+    [ "$(grep -ao '"model.[a-z0-9_.]*"' once/model.safetensors)" = "$(grep -ao '"model.[a-z0-9_.]*"' wide/model.safetensors)" ]
     jq '.added_tokens[-1].content = "<|dose|>" | .added_tokens += [.added_tokens[-1] | .id = 303]| .added_tokens[-1].content = "<|end|>"' \
         wide/tokenizer.json >named.json
     [ "$(dstrain resize --model wide --tokenizer named.json -o wider)" = "wider: 2 new tokens, ids 302 to 303; a vocabulary of 320, it was 320" ]
@@ -930,7 +936,7 @@ EOF
     tune() { dstrain finetune --model base --data "$F/text.dsr" --seq-len 32 --batch 4 --steps 1 --rank 4 -q "$@" -o run >run.out; }
     tune --train-token e
     cp -r run/step-000001 x
-    for bad in '{"embed_tokens": [1], "lm_head": [2]}' '{"lm_head": [1]}' '[1.5]' '[-1]'; do
+    for bad in '{"embed_tokens": [1], "lm_head": [2]}' '{"lm_head": [1]}' '{"embed_tokens": 1}' 1 '"e"' '[1.5]' '[-1]'; do
         jq --argjson i "$bad" '.trainable_token_indices = $i' run/step-000001/adapter_config.json >x/adapter_config.json
         exits 1 dstrain eval --model base --adapter x --data "$F/test.dsr"
         has "trainable_token_indices"
