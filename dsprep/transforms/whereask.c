@@ -33,6 +33,8 @@ int ds_wparse_listed(ds_wparse *s, enum ds_wop op, size_t at)
         return ds_wparse_fail(s, at, "the function takes text");
     if (op == W_HASWORD && (rc = ds_wherelist_words(list, s->err)))
         return rc;
+    if (op == W_ONSITE && (rc = ds_wherelist_sites(list, s->err)))
+        return rc;
     if ((n = ds_wparse_node(s, op, DS_W_BOOL, a, -1)) >= 0)
         s->w->v[n].list = list;
     return n;

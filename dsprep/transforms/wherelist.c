@@ -15,7 +15,7 @@
 #include "utf8.h"
 #include "where.h"
 
-enum { WORDS_MAX = 63, RATIO_MAX = 200 };
+enum { WORDS_MAX = 63, RATIO_MAX = 200, SPEC_MAX = 1000 };
 
 /* ---- reading ---- */
 
@@ -154,6 +154,9 @@ static int read_one(ds_wherelists *all, const char *option, ds_err *err)
                            option);
     if (!name || !option[spec] || !option[spec + 1] || spec == name + 1)
         return ds_fail(err, DS_USAGE, "--list %s: NAME=FILE or NAME:EXPR=FILE is wanted", option);
+    if (spec > SPEC_MAX || ds_utf8_check((const uint8_t *)option, spec) != spec)
+        return ds_fail(err, DS_USAGE, "--list %.*s..: NAME:EXPR is UTF-8, of %d bytes at most",
+                       (int)name, option, SPEC_MAX);
     if (ds_wherelists_find(all, option, name))
         return ds_fail(err, DS_USAGE, "--list: '%.*s' is there twice", (int)name, option);
     ds_wherelist *l = &all->v[all->n];
@@ -299,13 +302,33 @@ static void host_of(const uint8_t **p, size_t *len)
     end = at;
     while ((at = memchr(from, '@', (size_t)(end - from))) != NULL)
         from = at + 1;
-    at = *from == '[' && from < end ? memchr(from, ']', (size_t)(end - from)) : from;
+    at = from < end && *from == '[' ? memchr(from, ']', (size_t)(end - from)) : from;
     at = at ? memchr(at, ':', (size_t)(end - at)) : NULL;
     end = at ? at : end;
     while (end > from && end[-1] == '.')
         end--;
     *p = from;
     *len = (size_t)(end - from);
+}
+
+int ds_wherelist_sites(const ds_wherelist *l, ds_err *err)
+{
+    const uint8_t *p;
+    size_t at = 0, len;
+    while (ds_valueset_next(&l->values, &at, &p, &len)) {
+        const uint8_t *host = p;
+        size_t n = len, i = 0;
+        if (len)
+            host_of(&host, &n);
+        while (i < len && !(p[i] >= 'A' && p[i] <= 'Z'))
+            i++;
+        if (n != len || i < len || (len && *p == '.'))
+            return ds_fail(err, DS_FAIL,
+                           "list %s: '%.*s%s' is no host in small letters, and nothing is on it",
+                           l->spec, (int)ds_utf8_whole((const char *)p, len, 40), (const char *)p,
+                           len > 40 ? ".." : "");
+    }
+    return 0;
 }
 
 int ds_wherelist_site(const ds_wherelist *l, ds_buf *host, const uint8_t *p, size_t len,

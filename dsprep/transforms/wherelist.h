@@ -47,6 +47,8 @@ int ds_wherelist_words(ds_wherelist *l, ds_err *err);
 /* Whether the words of a value stand in the text, one behind the other. */
 int ds_wherelist_word(const ds_wherelist *l, ds_buf *scratch, const uint8_t *p, size_t len,
                       bool *found, ds_err *err);
+/* Before the first _site; DS_FAIL where a value is none that a host or a domain can be. */
+int ds_wherelist_sites(const ds_wherelist *l, ds_err *err);
 /* Whether the host of a URL, or a domain above it, is a value. */
 int ds_wherelist_site(const ds_wherelist *l, ds_buf *scratch, const uint8_t *p, size_t len,
                       bool *found, ds_err *err);

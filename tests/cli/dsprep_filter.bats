@@ -231,6 +231,16 @@ END
     exits 1 dsprep map --list x=x --set 'a=hasword(t, x)' r.dsr
     has "'--' has 0 words"
     exits 2 dsprep map --list n=n --drop t r.dsr
+    # values that no host is are refused, as nothing would be on them
+    for o in Example.org http://example.org/ .example.org example.org. example.org:80 '# sites' a@b.net; do
+        printf 'b.net\n%s\n' "$o" >x
+        exits 1 dsprep map --list x=x --set 'a=onsite(u, x)' r.dsr
+        has "list x: '$o' is no host in small letters"
+    done
+    [ "$(dsprep map -q --list d=d --set 'b=onsite("http://", d)' r.dsr | dsprep cat | jq -c .b | sort -u)" = false ]
+    # a long expression is not told of as memory
+    exits 2 dsprep filter --list "n:replace(t, '$(printf '%01200d' 0)', '')=r.dsr" -w 't in n' r.dsr
+    has 'NAME:EXPR is UTF-8, of 1000 bytes at most'
 }
 
 @test "filter: key() is the key, explicit or derived" {
@@ -243,6 +253,11 @@ END
     exits 2 dsprep filter -w "key = 'b'" d.dsr
     has 'key() is that of a record'
     exits 2 dsprep filter -w "key(1) = 'b'" d.dsr
+    # an empty part of a name ended it
+    for o in 'meta.id.`` = "b"' 'meta.id.``.x = "b"' '`` = "b"'; do
+        exits 2 dsprep filter -w "$o" e.dsr
+        has 'a part of the name is empty'
+    done
 }
 
 @test "filter: options that make no sense are refused" {
