@@ -16,7 +16,7 @@ CUDA_EMU_OBJS := $(CUDA_SRCS:kernels/cuda/%.cu=$(B)/obj/kernels/emu/%.o) \
 EMU_FMA := $(if $(and $(filter x86_64%,$(TARGET)),$(shell grep -m 1 -w fma /proc/cpuinfo)),-mfma)
 EMU_INC := -Ikernels/cuda/emu $(CUDA_INC)
 EMU_CXXFLAGS := -std=c++20 -Wall -Wextra -Wshadow -Wno-unknown-pragmas -Wno-psabi $(if $(filter 1,$(WERROR)),-Werror) \
-    $(OPT_$(MODE)) -fPIC -fvisibility=hidden $(REPRO) -DDS_EMU $(EMU_FMA)
+    $(OPT_$(MODE)) $(NOVARS) -fPIC -fvisibility=hidden $(REPRO) -DDS_EMU $(EMU_FMA)
 
 ifdef CCID
 $(call stamp,$(B)/stamp/emu.flags,$(CXX) $(CCID) $(EMU_CXXFLAGS))
