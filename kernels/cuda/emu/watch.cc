@@ -202,29 +202,35 @@ void touch_four(const stretch &s, uintptr_t p, bool write, uint32_t from)
 /* Where p lies; NULL: neither in the device's memory nor shared. */
 const stretch *stretch_of(uintptr_t p)
 {
-    for (const stretch *s : {&device, &dynamic, &fixed})
-        if (p - s->at < s->bytes + (s == &dynamic ? 1024 : 0)) /* and a little past its end */
-            return s;
-    return nullptr;
+    if (p - device.at < device.bytes)
+        return &device;
+    if (p - dynamic.at < dynamic.bytes + 1024) /* and a little past its end */
+        return &dynamic;
+    return p - fixed.at < fixed.bytes ? &fixed : nullptr;
+}
+
+void touch_in(const stretch &s, uintptr_t p, size_t bytes, bool write, uint32_t from)
+{
+    const uintptr_t end = p + bytes;
+
+    if (end > s.at + s.bytes)
+        die("past the end of shared memory", p, note{}, from);
+    while (p < end)
+        if (p % 4 == 0 && end - p >= 4) {
+            touch_four(s, p, write, from);
+            p += 4;
+        } else {
+            touch_part(s, p, write, from);
+            p++;
+        }
 }
 
 void touch_from(uintptr_t p, size_t bytes, bool write, uint32_t from)
 {
     const stretch *s = emu::self ? stretch_of(p) : nullptr;
-    const uintptr_t end = p + bytes;
 
-    if (!s)
-        return;
-    if (end > s->at + s->bytes)
-        die("past the end of shared memory", p, note{}, from);
-    while (p < end)
-        if (p % 4 == 0 && end - p >= 4) {
-            touch_four(*s, p, write, from);
-            p += 4;
-        } else {
-            touch_part(*s, p, write, from);
-            p++;
-        }
+    if (s)
+        touch_in(*s, p, bytes, write, from);
 }
 
 void touch(const void *p, size_t bytes, bool write)
@@ -285,12 +291,19 @@ uint32_t code(const void *from)
     return (uint32_t)((uintptr_t)from - (uintptr_t)__executable_start);
 }
 
-/* `bytes` that begin at a multiple of them. */
-void aligned(const void *p, size_t bytes, bool write, const void *from)
+/* `bytes` that begin at a multiple of them. Most are of a thread's own memory, which is found out
+ * in place. */
+[[gnu::always_inline]] inline void aligned(const void *p, size_t bytes, bool write,
+                                           const void *from)
 {
-    if (emu::self && (uintptr_t)p % bytes && stretch_of((uintptr_t)p))
-        die("an address that is no multiple of what is moved", (uintptr_t)p, note{}, code(from));
-    touch_from((uintptr_t)p, bytes, write, code(from));
+    const uintptr_t at = (uintptr_t)p;
+    const stretch *s = emu::self ? stretch_of(at) : nullptr;
+
+    if (!s)
+        return;
+    if (at % bytes)
+        die("an address that is no multiple of what is moved", at, note{}, code(from));
+    touch_in(*s, at, bytes, write, code(from));
 }
 } // namespace
 
