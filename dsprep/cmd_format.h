@@ -8,8 +8,8 @@
 #define DS_FORMAT_WRITTEN DS_FORMAT_MOST ", nifti or parquet"
 #define DS_FORMAT_NAMES DS_FORMAT_MOST ", nifti, parquet or arrow"
 
-/* name NULL: by the end of `path`'s name, or what is in that folder. DS_USAGE with the names there
- * are. */
+/* name NULL: by the end of `path`'s name, or what is in that folder, or how a file (standard input,
+ * where it is one) begins: then it is said. DS_USAGE with the names there are. */
 int ds_format_named(const ds_format **f, const char *name, const char *path, ds_err *err);
 
 #endif

@@ -112,6 +112,27 @@ root() { dsprep check "$@" | sed 's/.*root //'; }
     [ "$(ls -A | sort | tr '\n' ' ')" = 'cut.dsr d ' ]
 }
 
+@test "import: a file whose name tells nothing is known by how it begins" {
+    printf '{"id":"a","n":1}\n{"id":"b","n":2}\n' >j.jsonl
+    dsprep import -q --key-field id j.jsonl >j.dsr
+    local f
+    for f in parquet tfrecord jsonl webdataset; do
+        dsprep export -q --format $f --bare -o out.$f j.dsr
+        exits 0 dsprep import -o known-$f out.$f
+        mv out.$f blob-$f
+        exits 0 dsprep import -o like-$f blob-$f
+        has "blob-$f: read as $f, by how it begins"
+        diff <(dsprep cat known-$f) <(dsprep cat like-$f)
+    done
+    gzip blob-jsonl && mv blob-jsonl.gz blob
+    exits 0 bash -c 'dsprep import - <blob | dsprep check'
+    has 'standard input: read as jsonl' '2 records'
+    printf 'a,b\n1,2\n' >table
+    exits 2 dsprep import table
+    has '--format is needed'
+    exits 2 dsprep import nosuch
+}
+
 @test "export, import: wrong command lines say what is right" {
     exits 2 dsprep export "$GOLDEN/blocks.dsr"
     has '--format is needed' 'webdataset'
