@@ -18,7 +18,8 @@ const ds_command ds_train_merge = {
     .operands = "",
     .max_operands = 0,
     .example = "dstrain merge --model base/ --adapter runs/1/step-000300 -o merged/",
-    .description = "Writes W + s B A for every adapted projection, as a Hugging Face model folder. "
+    .description = "Writes W + s B A for every adapted projection, and the rows of tokens that "
+                   "were trained with it (--train-token), as a Hugging Face model folder. "
                    "Sums are f32; --dtype says which number format the result has, whatever the "
                    "base's is.",
     .run = run,

@@ -20,7 +20,8 @@ const ds_command ds_train_resize = {
     .example = "dstrain resize --model base/ --add-token '<|patient|>' --add-token '<|report|>' "
                "-o base-2/\n"
                "dsprep tokenize -t base-2/tokenizer.json notes.dsr | dsver commit notes\n"
-               "dstrain finetune --model base-2/ --data notes -o runs/1",
+               "dstrain finetune --model base-2/ --data notes --train-token '<|patient|>' "
+               "--train-token '<|report|>' -o runs/1",
     .description =
         "Writes the model with a row of the embedding, and of a head of its own, for every token "
         "that its tokenizer has not had: --add-token says which, as special tokens, or --tokenizer "
@@ -29,7 +30,8 @@ const ds_command ds_train_resize = {
         "numbers stay to the byte, in the format that they have. The weights say in their "
         "metadata from which model they are and which rows are new. A tokenizer that gives the "
         "model's tokens other ids is refused; tokens that were added to it before, as those are "
-        "that models have in reserve, may be named anew.",
+        "that models have in reserve, may be named anew. Adapters leave these rows as they are, "
+        "but for those that dstrain finetune --train-token names.",
     .run = run,
 };
 
