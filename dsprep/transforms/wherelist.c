@@ -113,13 +113,15 @@ static int read_records(ds_wherelist *l, char *path, ds_err *err)
     return rc;
 }
 
-/* A pipe is copied: it is hashed, and then perhaps read as a stream. */
+/* A pipe is copied: it is hashed, and then perhaps read as a stream. The digest is of the file as
+ * it lies, packed or not, by which it can be found again. */
 static int read_file(ds_wherelist *l, const char *file, ds_err *err)
 {
     const ds_fmtsink sum = {.ctx = l, .source = take_sum};
     char *operand = strdup(file);
     ds_twice t = {0};
     ds_fmtin in = {.fd = -1};
+    uint64_t size;
     int rc = operand ? ds_twice_open(&t, &operand, 1, err) : ds_fail_nomem(err);
     const ds_fmtread how = {.path = rc ? "" : t.paths[0], .name = file, .max_ratio = RATIO_MAX};
     rc = rc ? rc : ds_fmtin_open(&in, &how, err);
@@ -134,6 +136,8 @@ static int read_file(ds_wherelist *l, const char *file, ds_err *err)
     else if (rc == 0)
         rc = read_lines(l, &in, err);
     rc = rc ? rc : ds_fmtin_end(&in, &sum, err);
+    if (rc == 0 && in.unpack)
+        rc = ds_sha_file(&l->sha, &size, t.paths[0], err);
     ds_fmtin_close(&in);
     ds_twice_fini(&t);
     free(operand);

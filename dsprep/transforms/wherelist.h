@@ -18,7 +18,7 @@
 typedef struct ds_wherelist {
     char *spec; /* NAME[:EXPR] */
     size_t name_len;
-    ds_sha sha; /* of the bytes, unpacked */
+    ds_sha sha; /* of the file, packed or not */
     ds_valueset values;
     /* runs of words; made when they are asked for */
     ds_wordfold *fold;

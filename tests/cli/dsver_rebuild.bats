@@ -35,7 +35,7 @@ rebuilt() {
 @test "rebuild: files as inputs, redact, filter, dedup, split, sample, shuffle, sort and map" {
     corpus
     mkdir in && mv t.jsonl in && cp "$TOKENIZER" in/tok.json
-    printf '11\n13\n' >in/no
+    printf '11\n13\n' | gzip >in/no
     dsprep text -q --key-field id in/t.jsonl |
         dsprep filter -q --list no=in/no -w 'not (meta.n in no)' |
         dsprep filter -q --min-chars 5 -w 'meta.n != 7 and text != "it'"'"'s"' |
