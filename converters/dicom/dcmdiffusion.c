@@ -113,18 +113,23 @@ static int put(dcm_tree *t, uint32_t tag, const double *v, size_t n, ds_err *err
     return dcm_set_put(t, dcm_tree_main(t), tag, FD, raw, (uint32_t)(n * sizeof *v), NULL, err);
 }
 
+/* An element without a value says no more than none. */
+static bool says(const dcm_set *s, uint32_t tag)
+{
+    const dcm_elem *e = dcm_set_find(s, tag);
+    return e != NULL && e->len > 0;
+}
+
 int dcm_diffusion_fill(dcm_tree *t, ds_err *err)
 {
     const dcm_set *s = dcm_tree_main(t);
     double b, v[3];
-    if (dcm_set_find(s, B_VALUE) != NULL)
+    if (says(s, B_VALUE))
         return 0;
     for (size_t i = 0; i < sizeof makers / sizeof *makers; i++) {
         if (!b_value(s, &makers[i], &b))
             continue;
-        int rc = dcm_set_find(s, GRADIENT) == NULL && gradient(s, &makers[i], v)
-                     ? put(t, GRADIENT, v, 3, err)
-                     : 0;
+        int rc = !says(s, GRADIENT) && gradient(s, &makers[i], v) ? put(t, GRADIENT, v, 3, err) : 0;
         return rc ? rc : put(t, B_VALUE, &b, 1, err);
     }
     return 0;

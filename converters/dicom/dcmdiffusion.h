@@ -10,9 +10,10 @@
 
 #include "dcmtree.h"
 
-/* Puts those attributes into the main set where it has no b value and a private element has one.
- * That of GE and Philips stands in every MR image, and counts when it is above zero; of GE in
- * echo-planar images alone, and without the gradient, which is told along the axes of the image. */
+/* Puts those attributes into the main set where its b value is absent or empty and a private
+ * element has one. That of GE and Philips stands in every MR image, and counts when it is above
+ * zero; of GE in echo-planar images alone, and without the gradient, which is told along the axes
+ * of the image. */
 int dcm_diffusion_fill(dcm_tree *t, ds_err *err);
 
 #endif

@@ -99,6 +99,8 @@ def diffusion(maker, b):
     if maker == "philips":
         return [el(0x20010010, b"LO", "Philips Imaging DD 001"), fl(0x20011003, b), el(0x20050010, b"LO", "PHILIPS MR IMAGING DD 001"),
                 fl(0x200510b0, 0, 0), fl(0x200510b1, 1), fl(0x200510b2, 0)]
+    if maker == "empty":  # the standard's are there and say nothing
+        return diffusion("siemens", b) + [el(0x00189087, b"FD", b""), el(0x00189089, b"FD", b"")]
     return [el(0x00190010, b"LO", "SIEMENS MR HEADER"), el(0x0019100c, b"IS", "500"),  # the standard's own comes first
             el(0x00189087, b"FD", struct.pack("<d", b))]
 

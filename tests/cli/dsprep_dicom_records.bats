@@ -170,6 +170,9 @@ is() { # is WANTED N MEMBER...
     records diffusion-standard --record volume
     is '{"b_value":0}' 1 volume split
     is '{"b_value":800}' 2 volume split
+    records diffusion-empty --record volume
+    is '{"b_value":0}' 1 volume split
+    is '{"b_value":800,"gradient":[0.6,0,-0.8]}' 2 volume split
     # one image by itself, and without de-identification
     dsprep dicom -q --deid none diffusion-siemens | dsprep head -n 10 >out
     [ "$(grep -c '"DiffusionBValue":800' out)" = 3 ]
