@@ -165,8 +165,6 @@ static void find_place(const writer *w, const ds_fmtblock *b, ds_nifti *n)
 {
     double v[3] = {0};
     n->has_affine = take_reals(b, w->affine, n->affine, 16);
-    if (n->has_affine)
-        return;
     if (take_reals(b, w->spacing, v, 3) || take_reals(b, w->spacing, v + 1, 2))
         for (int i = 0; i < 3; i++)
             n->spacing[i] = v[2 - i];

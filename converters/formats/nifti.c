@@ -1,6 +1,7 @@
 /* nifti.c - see nifti.h. */
 #include "nifti.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -56,8 +57,33 @@ static void put_f32(uint8_t *p, double v)
     ds_set_u32(p, u);
 }
 
-/* Columns of the affine in RAS: what a step along each axis is, and where the first value lies. */
-static void to_world(double m[3][4], const ds_nifti *n)
+static double determinant(double r[3][3])
+{
+    return r[0][0] * (r[1][1] * r[2][2] - r[1][2] * r[2][1]) -
+           r[0][1] * (r[1][0] * r[2][2] - r[1][2] * r[2][0]) +
+           r[0][2] * (r[1][0] * r[2][1] - r[1][1] * r[2][0]);
+}
+
+/* What f32 holds, has an inverse, and ends as an affine does. */
+static bool is_affine(double m[3][4], const double last[4])
+{
+    double steps[3][3];
+    for (int i = 0; i < 12; i++)
+        if (!(fabs(m[i / 4][i % 4]) <= FLT_MAX))
+            return false;
+    for (int k = 0; k < 3; k++) {
+        const double most = fmax(fabs(m[0][k]), fmax(fabs(m[1][k]), fabs(m[2][k])));
+        if (most == 0)
+            return false;
+        for (int i = 0; i < 3; i++)
+            steps[i][k] = m[i][k] / most;
+    }
+    return determinant(steps) != 0 && last[0] == 0 && last[1] == 0 && last[2] == 0 && last[3] == 1;
+}
+
+/* Columns of the affine in RAS: what a step along each axis is, and where the first value lies.
+ * False where it is no affine. */
+static bool to_world(double m[3][4], const ds_nifti *n)
 {
     for (int i = 0; i < 3; i++)
         for (int k = 0; k < 4; k++) {
@@ -75,6 +101,7 @@ static void to_world(double m[3][4], const ds_nifti *n)
         for (int i = 0; i < 3 && length > 0; i++)
             m[i][2] = c[i] / sqrt(length);
     }
+    return is_affine(m, n->affine + 12);
 }
 
 /* The rotation of a quaternion (a, b, c, d), which has no shear: false where there is one. */
@@ -92,9 +119,7 @@ static bool rotation(double r[3][3], double m[3][4], double size[3], double *qfa
         if (fabs(r[0][k] * r[0][l] + r[1][k] * r[1][l] + r[2][k] * r[2][l]) > 1e-4)
             return false;
     }
-    const double det = r[0][0] * (r[1][1] * r[2][2] - r[1][2] * r[2][1]) -
-                       r[0][1] * (r[1][0] * r[2][2] - r[1][2] * r[2][0]) +
-                       r[0][2] * (r[1][0] * r[2][1] - r[1][1] * r[2][0]);
+    const double det = determinant(r);
     *qfac = det < 0 ? -1 : 1;
     for (int i = 0; i < 3 && det < 0; i++)
         r[i][2] = -r[i][2];
@@ -129,7 +154,8 @@ static void quaternion(double q[3], double r[3][3])
 static void place(uint8_t *out, const ds_nifti *n)
 {
     double m[3][4], r[3][3], q[3], size[3] = {0}, qfac = 1;
-    to_world(m, n);
+    if (!to_world(m, n))
+        return;
     put16(out + AT_SFORM, FORM_SCANNER);
     for (int i = 0; i < 3; i++)
         for (int k = 0; k < 4; k++)
@@ -174,6 +200,12 @@ static const char *axes(uint64_t dims[8], int *naxes, const ds_nifti *n)
     return NULL;
 }
 
+static double distance(const ds_nifti *n, int axis)
+{
+    const double v = axis < 3 ? n->spacing[axis] : 0;
+    return v > 0 && v <= FLT_MAX ? v : 1;
+}
+
 const char *ds_nifti_head(uint8_t out[DS_NIFTI_HEAD], const ds_nifti *n)
 {
     const int dtype = ds_nifti_dtype(n->dtype);
@@ -188,7 +220,7 @@ const char *ds_nifti_head(uint8_t out[DS_NIFTI_HEAD], const ds_nifti *n)
     put16(out + AT_DIM, naxes);
     for (int i = 0; i < AXES; i++) {
         put16(out + AT_DIM + 2 * (i + 1), (int)dims[i]);
-        put_f32(out + AT_PIXDIM + 4 * (i + 1), i < 3 && n->spacing[i] > 0 ? n->spacing[i] : 1);
+        put_f32(out + AT_PIXDIM + 4 * (i + 1), distance(n, i));
     }
     put_f32(out + AT_PIXDIM, 1);
     put16(out + AT_DATATYPE, samples == 3 ? RGB24 : samples == 4 ? RGBA32 : datatypes[dtype]);

@@ -19,8 +19,9 @@ typedef struct ds_nifti {
     int dtype, ndim;
     uint64_t dims[8]; /* of the tensor */
     bool has_affine;
-    double affine[16]; /* 4 x 4 by rows: column, row, slice to mm, LPS (docs/dicom.md) */
-    double spacing[3]; /* mm along columns, rows, slices, without an affine; 0: not known */
+    double affine[16]; /* 4 x 4 by rows: column, row, slice to mm, LPS (docs/dicom.md); one that has
+                        * no inverse, or another last row than 0 0 0 1, is none */
+    double spacing[3]; /* mm along columns, rows, slices, where there is no affine; 0: not known */
 } ds_nifti;
 
 /* What values become: f16 and bf16 are f32. */
