@@ -8,7 +8,7 @@
 #include "fmtguess.h"
 #include "fmtin.h"
 #include "json.h"
-#include "utf8.h"
+#include "jsonrow.h"
 
 enum { HEAD1 = 348, HEAD2 = 540, AXES = 7 };
 
@@ -223,12 +223,13 @@ static uint64_t read_spacing(reader *r)
 
 /* ---- what else it says ---- */
 
+/* What is not UTF-8 becomes U+FFFD. */
 static int put_text(ds_buf *b, const char *name, const uint8_t *p, size_t max)
 {
     const size_t len = strnlen((const char *)p, max);
-    if (len == 0 || ds_utf8_check(p, len) != len)
+    if (len == 0)
         return 0;
-    return ds_buf_printf(b, ",\"%s\":", name) || ds_json_str(b, (const char *)p, len);
+    return ds_buf_printf(b, ",\"%s\":", name) || ds_json_name(b, (const char *)p, len);
 }
 
 /* Of axes that spacing has no room for, such as time. */
@@ -331,8 +332,10 @@ static int take_data(reader *r, const char **why, ds_err *err)
     uint64_t got = 0;
     if (r->bytes > r->o.max_record)
         *why = "its values are longer than --max-record";
-    else if (!(at >= (double)r->l->head && at < 1e15))
+    else if (!(at >= (double)r->l->head))
         *why = "its values begin within its head";
+    else if (at > 1e15) /* more than a file has, and a whole number */
+        *why = "it ends before its values do";
     if (*why)
         return 0;
     int rc = ds_fmtin_pass(&r->in, (uint64_t)at, &got, err);
