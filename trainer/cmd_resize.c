@@ -42,8 +42,11 @@ static int resize(const ds_resize_conf *c, bool json, ds_err *err)
     TRY(ds_resize(&d, c, err));
     if (json) {
         printf("{\"type\":\"resize\",\"rows_before\":%" PRId64 ",\"rows\":%" PRId64
-               ",\"new_tokens\":%" PRId64 ",\"first_id\":%" PRId64 ",\"last_id\":%" PRId64 "}\n",
-               d.rows_before, d.rows, d.fresh, d.first, d.last);
+               ",\"new_tokens\":%" PRId64,
+               d.rows_before, d.rows, d.fresh);
+        if (d.fresh)
+            printf(",\"first_id\":%" PRId64 ",\"last_id\":%" PRId64, d.first, d.last);
+        printf("}\n");
         return 0;
     }
     printf("%s: %" PRId64 " new token%s", c->out, d.fresh, d.fresh == 1 ? "" : "s");

@@ -850,6 +850,8 @@ EOF
     dstrain resize --json --model base-2 --add-token c3 --multiple 64 -o wide |
         jq -e 'keys_unsorted[0] == "type" and .type == "resize" and .rows_before == 302 and .rows == 320 and .new_tokens == 1 and .first_id == 302 and .last_id == 302'
     rows_of base-2 302 302 wide 302
+    [ "$(dstrain resize --json --model base-2 --tokenizer base-2/tokenizer.json --multiple 64 -o spare)" = \
+        '{"type":"resize","rows_before":302,"rows":320,"new_tokens":0}' ]
     # shards that hold the same tensors are one model, as it is loaded
     cp -r base-2 twice && mv twice/model.safetensors twice/a.safetensors && cp twice/{a,b}.safetensors
     echo '{"weight_map":{"model.embed_tokens.weight":"a.safetensors","model.norm.weight":"b.safetensors"}}' >twice/model.safetensors.index.json
