@@ -92,6 +92,11 @@ static int choose_method(ds_trainer *t, const ds_modelconf *m, ds_err *err)
     for (size_t i = 0; i < c->ndata; i++)
         tokens += ds_dataset_about(t->data[i])->tokens;
     TRY(ds_plan_advise(&advice, m, &p, tokens, t->memory, err));
+    if (advice.method == DS_METHOD_PROMPT && c->lora.nrows)
+        return ds_fail(err, DS_FAIL,
+                       "--train-token: a prompt, which trains no tokens, is all that "
+                       "fits: %s",
+                       advice.why);
     c->method = advice.method;
     c->recompute = advice.recompute;
     c->auto_recompute = false;

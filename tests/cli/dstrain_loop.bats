@@ -237,5 +237,8 @@ flat() {
     has "advised: lora of rank"
     fails dstrain finetune --model "$F/base" --store "$F" --data docs --method auto --memory 1M -q -o x
     has "nothing fits"
+    fails dstrain finetune --model "$F/base" --store "$F" --data docs --method auto --memory 3750K --seq-len 16 --batch 1 \
+        --prompt-tokens 4 --steps 1 --train-token e -q -o x
+    has "--train-token: a prompt, which trains no tokens, is all that fits"
     [ ! -e x/step-000006 ]
 }
