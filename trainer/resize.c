@@ -260,7 +260,7 @@ static int lengthen(ds_st_tensor *t, void **rows, const resizing *r, const char 
 static int gather(resizing *r, const ds_st_set *s, ds_err *err)
 {
     static const char *const names[] = {"model.embed_tokens.weight", "lm_head.weight"};
-    bool found = false;
+    bool found[2] = {false, r->conf.tied};
 
     for (size_t i = 0; i < s->n; i++)
         r->n += s->files[i].n;
@@ -277,11 +277,13 @@ static int gather(resizing *r, const ds_st_set *s, ds_err *err)
             *t = *in;
             for (size_t k = 0; k < 2; k++)
                 if (!strcmp(t->name, names[k])) {
-                    found = found || k == 0;
+                    found[k] = true;
                     TRY(lengthen(t, &r->rows[k], r, s->files[i].path, err));
                 }
         }
-    return found ? 0 : ds_fail(err, DS_FAIL, "%s: tensor '%s' is missing", r->c->model, names[0]);
+    return found[0] && found[1]
+               ? 0
+               : ds_fail(err, DS_FAIL, "%s: tensor '%s' is missing", r->c->model, names[found[0]]);
 }
 
 /* ---- the result ---- */

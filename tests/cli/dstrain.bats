@@ -977,6 +977,10 @@ EOF
     dstok train --vocab-size 310 -o other.json "$F/test.txt" 2>/dev/null
     exits 1 resize --tokenizer other.json -o x
     has "other.json" "model's token"
+    cp -r "$F/base" headless
+    sed -i 's/"tie_word_embeddings": true/"tie_word_embeddings": false/' headless/config.json
+    exits 1 dstrain resize --model headless --add-token x1 -o x
+    has "headless: tensor 'lm_head.weight' is missing"
     [ ! -e x ]
 }
 
