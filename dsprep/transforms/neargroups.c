@@ -42,6 +42,8 @@ static int row(work *w, const ds_neargroups *g, ds_err *err)
         rc = ds_rowmarks_same(&w->marks, group.p, group.len, err);
     if (rc == 0 && some && !x->null)
         rc = ds_rowmarks_near(&w->marks, &g->minhash, x->p, x->len, err);
+    if (rc == 0 && some && !g->by && w->marks.n == 0) /* no word: like its equals only */
+        rc = ds_rowmarks_same(&w->marks, group.p, group.len, err);
     if (rc == 0 && ds_buf_put(&w->parts, &part, 1))
         rc = ds_fail_nomem(err);
     return rc ? rc : ds_rowmarks_end(&w->marks, err);

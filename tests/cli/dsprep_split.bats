@@ -124,5 +124,9 @@ reports() {
     exits 2 dsprep split --by key -m 2M r.dsr
     exits 2 dsprep split --by key -c text r.dsr
     exits 2 dsprep split --near -c nosuch r.dsr
+    # texts without a word are like their equals, and are counted as such
+    printf '%s\n' '{"text":"--","n":1}' '{"text":"--","n":2}' '{"text":"..","n":3}' | dsprep text -q --format jsonl - >dots.dsr
+    exits 0 dsprep split --near -o x2.dsr dots.dsr
+    has '2 groups, the largest of 2 records'
     exits 2 dsprep dedup --seed 4 r.dsr
 }
