@@ -77,7 +77,7 @@ examples_give_what_is_needed() {
     done <stages
 }
 @test "examples give the options that help calls needed" {
-    [ "$(needed dsprep split | tr -s ' ')" = "-b --by" ]
+    [ "$(needed dsprep export | tr -s ' ')" = "-f --format" ]
     [ "$(needed dstok encode | tr -s ' ')" = "-t --tokenizer" ]
     each_command examples_give_what_is_needed
 }
