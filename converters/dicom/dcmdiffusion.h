@@ -2,8 +2,8 @@
  *
  * Objects of one frame have it in the standard's attributes only since 2017 or so: DiffusionBValue
  * (0018,9087), s/mm2, and DiffusionGradientOrientation (0018,9089), direction cosines with respect
- * to the patient (PS3.3 C.8.13.5.9). Before, Siemens, GE, Philips and United Imaging had elements
- * of their own, most of which PS3.15 lists as safe (table E.3.10-1).
+ * to the patient (PS3.3 C.8.13.5.9). Before, Siemens, GE and Philips had elements of
+ * their own, which PS3.15 lists as safe (table E.3.10-1).
  */
 #ifndef DS_DCMDIFFUSION_H
 #define DS_DCMDIFFUSION_H
