@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dsr_shards.h"
 #include "sig.h"
-#include "strlist.h"
 
 /* Like the descriptor that it is of, standard input's state is the process's. */
 static struct {
@@ -72,57 +72,12 @@ struct ds_instream {
     ds_schema schema;
 };
 
-static bool is_shard(const char *name)
-{
-    size_t len = strlen(name);
-    return len > 10 && memcmp(name, "shard-", 6) == 0 && strcmp(name + len - 4, ".dsr") == 0;
-}
-
-/* Shards are numbered from 0: whatever is missing in between was lost. */
-static int check_numbers(const ds_instream *in, size_t first, const char *dir, ds_err *err)
-{
-    for (size_t i = first; i < in->paths.n; i++) {
-        const char *name = in->paths.v[i] + strlen(dir) + 1 + 6;
-        uint64_t no;
-        if (!ds_digits_next(&name, &no) || strcmp(name, ".dsr") != 0)
-            return ds_fail(err, DS_FAIL, "%s: not a shard name: it is shard-NUMBER.dsr",
-                           in->paths.v[i]);
-        if (no != i - first)
-            return ds_fail(err, DS_CORRUPT, "%s: shard %zu is missing", dir, i - first);
-    }
-    return 0;
-}
-
-static int folder_add(ds_instream *in, const char *dir, ds_err *err)
-{
-    const size_t first = in->paths.n;
-    ds_strlist names = {0};
-    char *path;
-    int rc = ds_strlist_folder(&names, dir, err);
-    for (size_t i = 0; rc == 0 && i < names.n; i++)
-        if (is_shard(names.v[i]))
-            rc = ds_strlist_take(&in->paths,
-                                 asprintf(&path, "%s/%s", dir, names.v[i]) < 0 ? NULL : path, err);
-    if (rc == 0 && in->paths.n == first)
-        rc = ds_fail(err, DS_FAIL, "%s: a folder without shard-*.dsr files", dir);
-    ds_strlist_fini(&names);
-    return rc ? rc : check_numbers(in, first, dir, err);
-}
-
 static int find_files(ds_instream *in, char **operands, int n, ds_err *err)
 {
-    if (n == 0)
-        return ds_strlist_add(&in->paths, "-", err);
-    for (int i = 0; i < n; i++) {
-        struct stat st;
-        bool folder =
-            strcmp(operands[i], "-") != 0 && stat(operands[i], &st) == 0 && S_ISDIR(st.st_mode);
-        int rc = folder ? folder_add(in, operands[i], err)
-                        : ds_strlist_add(&in->paths, operands[i], err);
-        if (rc)
-            return rc;
-    }
-    return 0;
+    int rc = n == 0 ? ds_strlist_add(&in->paths, "-", err) : 0;
+    for (int i = 0; i < n && rc == 0; i++)
+        rc = ds_shards_operand(&in->paths, operands[i], err);
+    return rc;
 }
 
 static void close_current(ds_instream *in)

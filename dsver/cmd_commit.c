@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cmd_verb.h"
+#include "dsr_shards.h"
 #include "gather.h"
 #include "io.h"
 #include "publish.h"
@@ -21,16 +22,17 @@ const ds_command ds_ver_commit = {
     .prog = "dsver",
     .name = "commit",
     .summary = "store a record stream as a new version of a dataset",
-    .operands = "[DATASET] [FILE]",
-    .max_operands = 2,
+    .operands = "[DATASET] [FILE...]",
+    .max_operands = -1,
     .example = "dsprep text corpus/ | dsver commit -m \"first\" docs\n"
                "dsprep logs --follow --resume-from ops app.log | \\\n"
                "    dsver commit --append --gapless --every 60s ops",
     .description =
         "Reads a DSR stream from FILE or standard input, checks every record, stores what the "
-        "store does not have yet, and moves the dataset's branch to the new version. A dataset "
-        "that does not exist yet is created; without DATASET it is the configured one (dsver "
-        "config dsver.dataset NAME), or the only one.\n\n"
+        "store does not have yet, and moves the dataset's branch to the new version. Several "
+        "FILEs, or a folder of shards (dsprep ... -o DIR), are one stream, cut: the version is "
+        "what it would be without a cut. A dataset that does not exist yet is created; without "
+        "DATASET it is the configured one (dsver config dsver.dataset NAME), or the only one.\n\n"
         "A stream that is cut short, damaged or aborted by its producer changes nothing. "
         "Neither does one that holds the same records from the same places as the newest "
         "version: the command says so and succeeds. Explicit keys must be unique. A stream "
@@ -72,7 +74,8 @@ typedef struct commit {
     int64_t threads;
     char *dataset;
     int fd;
-    uint64_t packs; /* that were added */
+    ds_strlist files; /* behind the one that fd is of */
+    uint64_t packs;   /* that were added */
 } commit;
 
 enum { PACKS_TOLD = 500 }; /* each time that a store comes to so many more, gc is told of */
@@ -197,6 +200,7 @@ static int publish(commit *c, ds_store *s, const char *file, const ds_publish_op
     const ds_gather_opts g = {.append = c->append,
                               .gapless = c->gapless,
                               .retry = c->retry,
+                              .files = c->files.n ? &c->files : NULL,
                               .seconds = c->every,
                               .records = (uint64_t)c->records,
                               .bytes = (uint64_t)c->bytes};
@@ -205,7 +209,7 @@ static int publish(commit *c, ds_store *s, const char *file, const ds_publish_op
     if (gather)
         ds_sig_defer();
     int rc = 0;
-    if (gather || g.append) {
+    if (gather || g.append || g.files) {
         rc = ds_gather_run(s, c->fd, file, o, &g, tell, c, err);
     } else {
         rc = ds_publish_stream(&done, s, c->fd, file, o, err);
@@ -257,11 +261,28 @@ static int check_options(const commit *c, ds_err *err)
     return ds_branch_check(c->branch, err);
 }
 
+/* What there is to read: *first, and then c->files. */
+static int find_files(commit *c, char **first, char **operands, int n, ds_err *err)
+{
+    ds_strlist *l = &c->files;
+    int rc = n > 1 ? 0 : ds_strlist_add(l, "-", err);
+    for (int i = 1; i < n && !rc; i++)
+        rc = ds_shards_operand(l, operands[i], err);
+    for (size_t i = 0; i < l->n && !rc && l->n > 1; i++)
+        if (strcmp(l->v[i], "-") == 0)
+            rc = ds_fail(err, DS_USAGE, "standard input goes with no other FILE");
+    if (!rc) {
+        *first = l->v[0];
+        memmove(l->v, l->v + 1, --l->n * sizeof *l->v);
+    }
+    return rc;
+}
+
 static int commit_stream(commit *c, char **operands, int n, ds_err *err)
 {
     ds_store s = {0};
     ds_revision parent = {0};
-    const char *file = n > 1 ? operands[1] : "-";
+    char *file = NULL;
     ds_publish_opts o = {.branch = c->branch,
                          .message = c->message,
                          .author = c->author,
@@ -273,6 +294,7 @@ static int commit_stream(commit *c, char **operands, int n, ds_err *err)
         rc = ds_dataset_check(operands[0], err);
     if (!rc)
         rc = when(&o.time, c->date, err);
+    rc = rc ? rc : find_files(c, &file, operands, n, err);
     if (!rc)
         rc = verb_open_stream(&c->fd, file, "dsver commit -m MSG DATASET FILE", err);
     if (!rc)
@@ -290,7 +312,10 @@ static int commit_stream(commit *c, char **operands, int n, ds_err *err)
     rc = rc ? rc : publish(c, &s, file, &o, err);
     ds_revision_fini(&parent);
     ds_store_close(&s);
-    verb_close_stream(&c->fd, file);
+    if (file)
+        verb_close_stream(&c->fd, file);
+    free(file);
+    ds_strlist_fini(&c->files);
     return rc;
 }
 

@@ -1,6 +1,7 @@
 /* append.c - see append.h. */
 #include "append.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,9 +32,19 @@ int ds_append_open(ds_append *a, int fd, const char *path, ds_err *err)
     return rc;
 }
 
+static void close_input(ds_append *a)
+{
+    int fd = a->own - 1;
+    ds_reader_free(a->in);
+    a->in = NULL;
+    if (a->own)
+        (void)ds_close(&fd, "a file", NULL); /* it was only read */
+    a->own = 0;
+}
+
 void ds_append_fini(ds_append *a)
 {
-    ds_reader_free(a->in);
+    close_input(a);
     *a = (ds_append){0};
 }
 
@@ -180,6 +191,17 @@ static int is_enough(const pen *p, bool *enough, ds_err *err)
     return 0;
 }
 
+/* The stream of the next file. */
+static int open_next(ds_append *a, ds_err *err)
+{
+    const char *path = a->files->v[a->next++];
+    int fd = -1;
+    close_input(a);
+    int rc = ds_open(&fd, path, O_RDONLY, 0, err);
+    a->own = fd + 1;
+    return rc ? rc : ds_append_open(a, fd, path, err);
+}
+
 /* The next stream; *same: its records were made as those before. */
 static int next_stream(pen *p, bool *same, ds_err *err)
 {
@@ -188,17 +210,24 @@ static int next_stream(pen *p, bool *same, ds_err *err)
     ds_buf steps = {0};
     size_t len, now;
     const char *prov = ds_reader_provenance(was, &len);
-    if (!ds_reader_has_more(was)) {
+    const bool more = ds_reader_has_more(was);
+    if (!more && (!a->files || a->next == a->files->n)) {
         a->over = true;
         return 0;
     }
     if (ds_buf_put(&steps, prov, len))
         return ds_fail_nomem(err);
-    a->in = NULL;
-    int rc = ds_reader_follow(&a->in, was, err);
+    if (more)
+        a->in = NULL;
+    int rc = more ? ds_reader_follow(&a->in, was, err) : open_next(a, err);
     if (!rc) {
         prov = ds_reader_provenance(a->in, &now);
         *same = now == steps.len && memcmp(prov, steps.data, now) == 0;
+        if (!more && !*same)
+            rc = ds_fail(err, DS_FAIL,
+                         "%s: it was made by other steps than the file before it, and is no part "
+                         "of one stream with it (commit them one by one, with --append)",
+                         a->files->v[a->next - 1]);
     }
     ds_buf_fini(&steps);
     return rc;

@@ -9,6 +9,7 @@
 #define DS_APPEND_H
 
 #include "sourceend.h"
+#include "strlist.h"
 #include "tail.h"
 
 typedef struct ds_append {
@@ -17,8 +18,11 @@ typedef struct ds_append {
     int64_t seconds;     /* how long streams are gathered from the first record on; 0: no limit */
     uint64_t records, bytes; /* behind the stream that reaches so many it ends; 0: no limit */
     ds_sourceend *after; /* the first stream must go on where these sources end; NULL: anywhere */
+    const ds_strlist *files; /* whose streams follow those of the input; NULL: there are none */
+    size_t next;             /* the one that is opened next */
     /* Zeroed at first, then append.c's. */
     ds_reader *in;       /* the stream that is read next */
+    int own;             /* the file that it is in, + 1; 0: the input */
     bool over;           /* there is none */
     uint64_t got, taken; /* records of the last write, bytes of its input */
     bool empty;          /* and nothing was held, failed or read either */

@@ -25,6 +25,7 @@ typedef struct gather {
     bool joined; /* packs of the catalog, by the last version */
     int kept;    /* a copy of what came, or -1 */
     git_oid head;
+    const git_oid *parent; /* where the first version wants the branch to be; NULL: anywhere */
     ds_gather_fn tell;
     void *ctx;
 } gather;
@@ -69,7 +70,7 @@ static int open_tail(gather *g, ds_err *err)
     int rc = g->on ? ds_tail_open(&g->tail, g->store, &g->head, &before, err) : 0;
     ds_tail_fini(&before);
     g->a.tail = g->o.pass.after = g->on ? &g->tail : NULL;
-    g->o.head = g->exists ? &g->head : NULL;
+    g->o.head = g->exists ? &g->head : g->parent;
     g->o.fresh = g->append && !g->exists;
     return rc;
 }
@@ -162,8 +163,9 @@ static bool is_overtaken(gather *g)
 static int gather_all(gather *g, int fd, const char *path, const ds_gather_opts *o, ds_err *err)
 {
     const bool limits = o->seconds || o->records || o->bytes;
-    g->a = (ds_append){.seconds = o->seconds, .records = o->records, .bytes = o->bytes};
-    g->o.head = NULL;
+    g->a = (ds_append){
+        .seconds = o->seconds, .records = o->records, .bytes = o->bytes, .files = o->files};
+    g->o.head = g->parent;
     g->o.fresh = false;
     int rc = ds_publish_check(g->store, &g->o, err);
     rc = rc ? rc : ds_append_open(&g->a, fd, path, err);
@@ -190,7 +192,13 @@ static int gather_all(gather *g, int fd, const char *path, const ds_gather_opts 
 int ds_gather_run(ds_store *s, int fd, const char *path, const ds_publish_opts *o,
                   const ds_gather_opts *g, ds_gather_fn tell, void *ctx, ds_err *err)
 {
-    gather x = {.store = s, .o = *o, .append = g->append, .kept = -1, .tell = tell, .ctx = ctx};
+    gather x = {.store = s,
+                .o = *o,
+                .append = g->append,
+                .kept = -1,
+                .parent = o->head,
+                .tell = tell,
+                .ctx = ctx};
     int rc = g->retry ? keep_input(&x, &fd, path, err) : 0;
     const off_t start = g->retry ? lseek(fd, 0, SEEK_CUR) : 0;
     for (bool again = !rc; again;) {

@@ -287,3 +287,62 @@ second line" --author "Ann B <a@b.c>" --date 2020-05-06T07:08:09Z d v1.dsr
     exits 0 dsver commit --json -b other docs v2.dsr
     has '"columns_gone":[]'
 }
+
+@test "commit: the shards of a folder, and several files, are the stream that was cut" {
+    need_jq
+    awk 'BEGIN { for (i = 1; i <= 2500; i++) { t = ""; for (k = 0; k < 100; k++) t = t " " (i * 7919 + k * 104729) % 99991
+        printf "{\"id\":\"%d\",\"text\":\"%s\"}\n", i, t } }' >l.jsonl
+    dsprep text -q --key-field id l.jsonl >whole.dsr
+    dsprep text -q --key-field id -z 0 --shard-size 300K -o shards l.jsonl
+    [ "$(find shards -name '*.dsr' | wc -l)" -gt 3 ]
+    root=$(dsprep check --json whole.dsr | jq -r .root)
+    exits 0 dsver commit --json d shards
+    jq -e ".records == 2500 and .root == \"$root\"" <<<"$output"
+    exits 0 dsver commit --json d shards
+    jq -e .unchanged <<<"$output"
+    exits 0 dsver commit --json -j 1 -b files d shards/shard-*
+    jq -e ".root == \"$root\"" <<<"$output"
+    dsver cat d | dsprep info --json | jq -c .provenance >got
+    dsprep info --json whole.dsr | jq -c .provenance | cmp - got
+}
+
+@test "commit: of shards all, or none" {
+    versions 300
+    mkdir shards empty
+    cp v1.dsr shards/shard-00000.dsr
+    dsprep text -q --split line - <<<'one more' >shards/shard-00001.dsr
+    dsprep text -q --split line - <<<'the last' >shards/shard-00002.dsr
+    dsver commit d v2.dsr >/dev/null
+    before=$(state d)
+    mv shards/shard-00001.dsr kept
+    exits 12 dsver commit d shards
+    has 'shards: shard 1 is missing'
+    head -c -10 kept >shards/shard-00001.dsr
+    exits 12 dsver commit d shards
+    has 'shards/shard-00001.dsr: '
+    echo 'no stream' >shards/shard-00001.dsr
+    exits 12 dsver commit d shards
+    has 'shards/shard-00001.dsr: '
+    exits 13 dsver commit d v1.dsr nowhere.dsr
+    has nowhere.dsr
+    exits 1 dsver commit d empty
+    has 'empty: a folder without shard-*.dsr files'
+    printf '{"text":"x"}\n' | dsprep text -q -f jsonl --no-meta - >other.dsr
+    exits 1 dsver commit d v1.dsr other.dsr
+    has 'other.dsr: it was made by other steps'
+    exits 2 dsver commit d v1.dsr - <v1.dsr
+    has 'standard input goes with no other FILE'
+    [ "$(state d)" = "$before" ]
+    mv kept shards/shard-00001.dsr
+    # on a version that it was made from; behind what is there, also again after somebody else
+    dsver commit -b other d v1.dsr >/dev/null
+    before=$(state d)
+    exits 11 dsver commit --parent d@other d shards
+    [ "$(state d)" = "$before" ]
+    exits 0 dsver commit --json --parent d@main d shards
+    has '"records":302'
+    exits 0 dsver commit --json --append --retry d shards
+    has '"records":604'
+    exits 0 dsver commit --json --append --every-records 301 d shards
+    has '"records":905' '"records":906'
+}
