@@ -42,7 +42,7 @@ static void say(const ds_replay_result *r, const char *checkpoint, bool json)
 {
     if (json) {
         ds_buf why = {0};
-        if (ds_json_str(&why, r->why, strlen(r->why)) == 0)
+        if ((r->same ? ds_buf_puts(&why, "null") : ds_json_str(&why, r->why, strlen(r->why))) == 0)
             printf("{\"type\":\"replay\",\"same\":%s,\"first\":%" PRIu64 ",\"last\":%" PRIu64
                    ",\"differs\":%" PRIu64 ",\"why\":%.*s}\n",
                    r->same ? "true" : "false", r->first, r->last, r->differs, (int)why.len,

@@ -101,17 +101,19 @@ int ds_dicom_account_say(const ds_dicom_account *a, uint64_t records, bool json,
                          ds_err *err)
 {
     uint64_t good = a->inputs - a->held - a->failed;
-    int bad = json ? ds_buf_printf(out,
-                                   "{\"type\":\"summary\",\"inputs\":%" PRIu64
-                                   ",\"output\":%" PRIu64 ",\"records\":%" PRIu64,
-                                   a->inputs, good, records) |
-                         ds_deid_reasons(out, "held", a->counts.held, a->counts.nheld) |
-                         ds_deid_reasons(out, "failed", a->counts.failed, a->counts.nfailed) |
-                         ds_buf_puts(out, "}\n")
-                   : ds_buf_printf(out,
-                                   "dsprep dicom: %" PRIu64 " input = %" PRIu64 " output + %" PRIu64
-                                   " held + %" PRIu64 " failed; %" PRIu64 " record%s\n",
-                                   a->inputs, good, a->held, a->failed, records, ds_s(records));
+    int bad =
+        json
+            ? ds_buf_printf(out,
+                            "{\"type\":\"summary\",\"command\":\"dsprep dicom\",\"inputs\":%" PRIu64
+                            ",\"output\":%" PRIu64 ",\"records\":%" PRIu64,
+                            a->inputs, good, records) |
+                  ds_deid_reasons(out, "held", a->counts.held, a->counts.nheld) |
+                  ds_deid_reasons(out, "failed", a->counts.failed, a->counts.nfailed) |
+                  ds_buf_puts(out, "}\n")
+            : ds_buf_printf(out,
+                            "dsprep dicom: %" PRIu64 " input = %" PRIu64 " output + %" PRIu64
+                            " held + %" PRIu64 " failed; %" PRIu64 " record%s\n",
+                            a->inputs, good, a->held, a->failed, records, ds_s(records));
     return bad ? ds_fail_nomem(err) : 0;
 }
 

@@ -78,7 +78,7 @@ broken() { # a CT object whose pixel data ends early
     printf 'no object' >junk
     exits 3 dicom -q --json ct junk bad.dcm ct
     line=$(tail -n 1 <<<"$output")
-    [ "$line" = '{"inputs":4,"output":1,"records":1,"held":{"duplicate":1,"not-dicom":1},"failed":{"damaged":1}}' ]
+    [ "$line" = '{"type":"summary","command":"dsprep dicom","inputs":4,"output":1,"records":1,"held":{"duplicate":1,"not-dicom":1},"failed":{"damaged":1}}' ]
     exits 0 bash -c 'dsprep dicom --json --key-file key -o shards ct 2>/dev/null'
-    [ "$output" = '{"inputs":1,"output":1,"records":1,"held":{},"failed":{}}' ]
+    [ "$output" = '{"type":"summary","command":"dsprep dicom","inputs":1,"output":1,"records":1,"held":{},"failed":{}}' ]
 }
