@@ -6,6 +6,7 @@
  * as %XX, or by the record's number. A line of records.jsonl is the record as JSON (jsonrow.h), but
  * for the image: `file`, null where there is none.
  */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -259,6 +260,9 @@ static int put_image(const writer *w, ds_fmtblock *b, ds_err *err)
     packer p = {.b = b, .packed = w->o.level > 0};
     memcpy(n.dims, x->dims, sizeof n.dims);
     find_place(w, b, &n);
+    if (b->scratch.len > NAME_MAX)
+        return ds_fail(err, DS_FAIL, "%.40s...: the key is too long for the name of a file",
+                       (const char *)b->scratch.data);
     const char *why = ds_nifti_head(head, &n);
     if (why)
         return ds_fail(err, DS_FAIL, "%.*s: %s", (int)b->scratch.len, (const char *)b->scratch.data,

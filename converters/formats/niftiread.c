@@ -185,19 +185,11 @@ static void by_qform(const reader *r, double m[3][4])
     }
 }
 
-/* RAS to LPS, in mm. False: the file does not say, or not in finite numbers. */
-static bool read_affine(reader *r)
+/* RAS to LPS, in mm. False: not in finite numbers. */
+static bool put_affine(reader *r, double m[3][4])
 {
     static const double last[4] = {0, 0, 0, 1};
-    double m[3][4], sum = 0;
-    if (number(r, r->l->sform, r->l->form_w) > 0) {
-        for (size_t i = 0; i < 12; i++)
-            m[i / 4][i % 4] = real_at(r, r->l->srow, i);
-    } else if (number(r, r->l->qform, r->l->form_w) > 0) {
-        by_qform(r, m);
-    } else {
-        return false;
-    }
+    double sum = 0;
     for (size_t i = 0; i < 12; i++) {
         const double v = m[i / 4][i % 4] * r->mm;
         sum += fabs(v);
@@ -206,6 +198,22 @@ static bool read_affine(reader *r)
     for (size_t i = 0; i < 4; i++)
         put_real(r->affine + 8 * (12 + i), last[i]);
     return sum - sum == 0;
+}
+
+/* By one form, or else the other; false: the file does not say. */
+static bool read_affine(reader *r)
+{
+    double m[3][4];
+    if (number(r, r->l->sform, r->l->form_w) > 0) {
+        for (size_t i = 0; i < 12; i++)
+            m[i / 4][i % 4] = real_at(r, r->l->srow, i);
+        if (put_affine(r, m))
+            return true;
+    }
+    if (number(r, r->l->qform, r->l->form_w) <= 0)
+        return false;
+    by_qform(r, m);
+    return put_affine(r, m);
 }
 
 /* Slices, rows, columns; how many. */
