@@ -58,6 +58,10 @@ static int find_image(writer *w, const ds_schema *s, ds_err *err)
         return ds_fail(err, DS_FAIL, "nifti: %s",
                        tensors ? "several columns are tensors, and none is called 'image'"
                                : "no column is a tensor: there are no images");
+    if (ds_schema_find(s, "file") >= 0)
+        return ds_fail(err, DS_FAIL,
+                       "nifti: a column is called 'file', as the name of the image's file in " LINES
+                       " is (dsprep map --rename file=NAME)");
     w->affine = reals_named(s, "affine");
     w->spacing = reals_named(s, "spacing");
     return 0;
