@@ -35,10 +35,11 @@ tcp() { # N COMMAND...: as torchrun starts them, without it. The highest comes f
 }
 
 tuned() { # OUT OPTION...
-    local out=$1
+    local out=$1 more=(--dropout 0.1)
     shift
+    case " $* " in *' --method full '* | *' --method prompt '*) more=() ;; esac # it is LoRA's
     ${EXEC:-} dstrain finetune --model "$F/base" --store "$F" --data docs --seq-len 24 --batch 1 --lr 1e-3 --rank 4 -q -j 1 \
-        --dropout 0.1 -o "$out" "$@" >>"$out.out"
+        "${more[@]}" -o "$out" "$@" >>"$out.out"
 }
 export -f tuned
 
