@@ -126,7 +126,7 @@ static int read_options(logs_ctx *c, const logs_args *a, ds_err *err)
         c->log.format = DS_LOG_JARRAY;
     if (a->in.delimiter && a->format != DS_LOG_AUTO && a->format != DS_LOG_CSV)
         return ds_fail(err, DS_USAGE, "--delimiter wants --format csv");
-    if (a->every && !a->follow)
+    if (a->every >= 0 && !a->follow)
         return ds_fail(err, DS_USAGE, "--every wants --follow");
     if (a->join == DS_LOGJOIN_ANY && c->log.format == DS_LOG_AUTO)
         return ds_fail(err, DS_USAGE,
@@ -226,7 +226,7 @@ static int follow(logs_ctx *c, const logs_args *a, char **operands, size_t n, ds
 {
     ds_intake *in = &c->sink.in;
     const ds_follow_opts o = {.log = &c->log,
-                              .seconds = a->every ? a->every : 10,
+                              .seconds = a->every >= 0 ? a->every : 10,
                               .state = a->state,
                               .from = a->from,
                               .level = a->in.shards.level > 0 ? (int)a->in.shards.level : 0};
@@ -280,7 +280,7 @@ static int convert(logs_ctx *c, const logs_args *a, char **operands, size_t n, d
 
 static int run(int argc, char **argv)
 {
-    logs_args a = {.timezone = "UTC", .in = DS_INTAKE_DEFAULTS};
+    logs_args a = {.timezone = "UTC", .every = -1, .in = DS_INTAKE_DEFAULTS};
     const ds_opt opts[] = {
         OPT_CHOICE('f', "format", a.format, "FORMAT", ds_logformat_names, "format of all inputs"),
         OPT_STR(0, "pattern", a.pattern, "REGEX",
