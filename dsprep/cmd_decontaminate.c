@@ -124,10 +124,7 @@ static int eval_block(void *ctx, void *state, const ds_block *b, ds_err *err)
     if (!w->values)
         w->values = calloc(d->schema->n + 1, sizeof *w->values);
     int rc =
-        w->views && w->values ? ds_block_views(b, d->schema, w->views, err) : ds_fail_nomem(err);
-    for (size_t i = 0; rc == 0 && i < d->schema->n; i++)
-        if (d->schema->cols[i].type == DS_UTF8 || d->schema->cols[i].type == DS_JSON)
-            rc = ds_colview_check(&w->views[i], b->chunks[i].spool, err);
+        w->views && w->values ? ds_block_texts(b, d->schema, w->views, err) : ds_fail_nomem(err);
     for (uint64_t row = 0; rc == 0 && row < b->rows; row++) {
         for (size_t i = 0; i < d->schema->n; i++)
             (void)ds_colview_next(&w->views[i], &w->values[i]);

@@ -181,10 +181,7 @@ static int count_work(void *ctx, void *state, const ds_block *b, ds_err *err)
     ds_buf_reset(&w->draws);
     int rc = ready(s, w, true, err);
     if (rc == 0)
-        rc = ds_block_views(b, s->schema, w->views, err);
-    for (size_t i = 0; rc == 0 && i < s->schema->n; i++)
-        if (s->schema->cols[i].type == DS_UTF8 || s->schema->cols[i].type == DS_JSON)
-            rc = ds_colview_check(&w->views[i], b->chunks[i].spool, err);
+        rc = ds_block_texts(b, s->schema, w->views, err);
     for (uint64_t row = 0; rc == 0 && row < b->rows; row++) {
         for (size_t i = 0; i < s->schema->n; i++)
             (void)ds_colview_next(&w->views[i], &w->values[i]);

@@ -121,6 +121,8 @@ int ds_reader_follow(ds_reader **next, ds_reader *r, ds_err *err);
 
 /* Opens views of all columns of a block, references excepted. `views` has schema->n places. */
 int ds_block_views(const ds_block *b, const ds_schema *s, ds_colview *views, ds_err *err);
+/* The same, with the values of texts and JSON checked: for what looks into them. No references. */
+int ds_block_texts(const ds_block *b, const ds_schema *s, ds_colview *views, ds_err *err);
 
 /* What `check` and `commit` demand of each block beyond its checksums: every value well formed,
  * origin chunk sound, and the cut canonical (a pure function of all records so far: one checker a

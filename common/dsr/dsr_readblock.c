@@ -265,3 +265,12 @@ int ds_block_views(const ds_block *b, const ds_schema *s, ds_colview *views, ds_
     }
     return 0;
 }
+
+int ds_block_texts(const ds_block *b, const ds_schema *s, ds_colview *views, ds_err *err)
+{
+    int rc = ds_block_views(b, s, views, err);
+    for (size_t i = 0; rc == 0 && i < s->n; i++)
+        if (s->cols[i].type == DS_UTF8 || s->cols[i].type == DS_JSON)
+            rc = ds_colview_check(&views[i], b->chunks[i].spool, err);
+    return rc;
+}

@@ -40,10 +40,7 @@ static int open_block(ds_mixin *m, ds_err *err)
     const ds_chunk *o = &b->chunks[b->nchunks - 1];
     uint64_t rows;
     m->row = m->origin_at = 0;
-    int rc = ds_block_views(b, &m->schema, m->views, err);
-    for (size_t i = 0; rc == 0 && i < m->schema.n; i++)
-        if (m->schema.cols[i].type == DS_UTF8 || m->schema.cols[i].type == DS_JSON)
-            rc = ds_colview_check(&m->views[i], b->chunks[i].spool, err);
+    int rc = ds_block_texts(b, &m->schema, m->views, err);
     if (rc == 0 && (!ds_varint_get(o->body, o->body_len, &m->origin_at, &rows) || rows != b->rows))
         rc = ds_fail(err, DS_CORRUPT, "origins: not of as many records as the block has");
     if (rc)

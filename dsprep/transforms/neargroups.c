@@ -63,10 +63,7 @@ static int work_block(void *ctx, void *state, const ds_block *b, ds_err *err)
     ds_rowmarks_reset(&w->marks);
     ds_buf_reset(&w->parts);
     if (rc == 0)
-        rc = ds_block_views(b, g->schema, w->views, err);
-    for (size_t i = 0; rc == 0 && i < columns; i++)
-        if (g->schema->cols[i].type == DS_UTF8 || g->schema->cols[i].type == DS_JSON)
-            rc = ds_colview_check(&w->views[i], b->chunks[i].spool, err);
+        rc = ds_block_texts(b, g->schema, w->views, err);
     for (uint64_t i = 0; rc == 0 && i < b->rows; i++) {
         for (size_t k = 0; k < columns; k++)
             (void)ds_colview_next(&w->views[k], &w->values[k]);

@@ -101,10 +101,7 @@ static int reorder_work(void *ctx, void *st, const ds_block *b, ds_err *err)
     ds_buf_reset(&s->ends);
     ds_buf_reset(&s->keys);
     ds_buf_reset(&s->key_ends);
-    int rc = ds_block_views(b, r->schema, s->views, err);
-    for (size_t i = 0; rc == 0 && i < r->schema->n; i++)
-        if (r->schema->cols[i].type == DS_UTF8 || r->schema->cols[i].type == DS_JSON)
-            rc = ds_colview_check(&s->views[i], b->chunks[i].spool, err);
+    int rc = ds_block_texts(b, r->schema, s->views, err);
     if (rc == 0 && (!ds_varint_get(o->body, o->body_len, &pos, &rows) || rows != b->rows))
         rc = ds_fail(err, DS_CORRUPT, "origins: not of as many records as the block has");
     for (uint64_t row = 0; rc == 0 && row < b->rows; row++)

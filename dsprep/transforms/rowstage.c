@@ -309,10 +309,7 @@ static int stage_work(void *ctx, void *st, const ds_block *b, ds_err *err)
         ds_spool_reset(&rb->made[i].data);
         ds_buf_reset(&rb->made[i].cells);
     }
-    int rc = ds_block_views(b, rb->schema, rb->views, err);
-    for (size_t i = 0; rc == 0 && i < rb->schema->n; i++)
-        if (rb->schema->cols[i].type == DS_UTF8 || rb->schema->cols[i].type == DS_JSON)
-            rc = ds_colview_check(&rb->views[i], b->chunks[i].spool, err);
+    int rc = ds_block_texts(b, rb->schema, rb->views, err);
     return rc ? rc : r->ops->work(r->ctx, s->own, rb, err);
 }
 

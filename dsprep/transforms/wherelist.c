@@ -69,10 +69,7 @@ typedef struct records {
 static int add_block(ds_wherelist *l, records *r, const ds_where *w, const ds_schema *s,
                      const ds_block *b, ds_err *err)
 {
-    int rc = ds_block_views(b, s, r->views, err);
-    for (size_t i = 0; rc == 0 && i < s->n; i++)
-        if (s->cols[i].type == DS_UTF8 || s->cols[i].type == DS_JSON)
-            rc = ds_colview_check(&r->views[i], b->chunks[i].spool, err);
+    int rc = ds_block_texts(b, s, r->views, err);
     for (uint64_t row = 0; rc == 0 && row < b->rows; row++) {
         ds_wval v;
         for (size_t i = 0; i < s->n; i++)
