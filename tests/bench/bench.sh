@@ -7,7 +7,7 @@
 # DS_BIN_DIR       where dsprep, dstok and dsver are
 # DS_BENCH_PROGS   where the benchmarks' own programs are (default: ../bench beside them)
 # DS_BENCH_WORK    a scratch folder (default: a temporary one, removed at the end). The text corpus is W/work/w1 when it is
-#                  there (see README, "Figures"); otherwise about 300 MB are made.
+#                  there (see docs/figures.md); otherwise about 300 MB are made.
 # DS_BENCH_PYTHON  the python whose modules are the peers of `tok` and `toktrain` (tokenizers, tiktoken, gigatoken) and `logs` (drain3; default python3)
 # DS_SHARED        where data/tokenizers/deepseek-v3/tokenizer.json is, which `tok` uses (default: ../shared beside the tree)
 # DS_BENCH_RUNS    runs of each timed thing, the best counts (default 3; `peers`: 2)
