@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gitlib.h"
 #include "io.h"
 #include "overlay.h"
 #include "refs.h"
@@ -93,7 +94,7 @@ static int begun; /* or a negative error code */
 
 static void begin(void)
 {
-    begun = git_libgit2_init();
+    begun = ds_gitlib_init();
     if (begun >= 0) /* off by default: a commit could vanish */
         begun = git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, 1);
     if (begun >= 0)

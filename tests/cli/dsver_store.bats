@@ -148,3 +148,12 @@ teardown() {
     has "the name of the folder is empty"
     [ ! -e /.dsver ]
 }
+
+@test "a command reads no certificates: it has nothing to connect to" {
+    strace -o /dev/null true 2>/dev/null || skip "strace is not installed, or may not trace here"
+    versions 10
+    dsver commit -q docs v1.dsr
+    env ASAN_OPTIONS=detect_leaks=0 strace -f -qq -e trace=open,openat -o opened dsver log docs >/dev/null
+    grep -q '\.dsver/catalog\.git' opened
+    [ "$(grep -cE 'certs|\.crt|\.pem' opened)" = 0 ]
+}
