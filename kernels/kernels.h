@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "half.h"
 #include "pixels.h"
 
 enum ds_kfmt { DS_KF32 = 0, DS_KBF16 = 1, DS_KF16 = 2 };
@@ -460,63 +461,6 @@ void ds_dynamic_map(float map[256], bool sign);
  * there is, or "base", "avx2", "avx512", "avx512bf16": speed differs, bits do not. */
 int ds_kernels_cpu(ds_kernels **k, int threads, const char *isa, ds_err *err);
 
-/* bf16: the upper half of an f32, rounded to nearest even; NaN stays NaN. */
-static inline uint16_t ds_bf16_from(float f)
-{
-    union {
-        float f;
-        uint32_t u;
-    } x = {.f = f};
-    if ((x.u & 0x7fffffffu) > 0x7f800000u)
-        return (uint16_t)(x.u >> 16 | 0x40);
-    return (uint16_t)((x.u + 0x7fffu + (x.u >> 16 & 1)) >> 16);
-}
-static inline float ds_bf16_to(uint16_t h)
-{
-    union {
-        uint32_t u;
-        float f;
-    } x = {.u = (uint32_t)h << 16};
-    return x.f;
-}
-
-/* f16: 10 bits of a fraction and exponents from -14 to 15, subnormal numbers below, rounded to
- * nearest even; what is at least half way to 65536, which it has not, is infinite. NaN stays NaN,
- * and becomes a quiet one. */
-#define DS_F16_INFINITE 65520.0f
-static inline uint16_t ds_f16_from(float f)
-{
-    union {
-        float f;
-        uint32_t u;
-    } x = {.f = f}, low;
-    const uint32_t sign = x.u >> 16 & 0x8000, size = x.u & 0x7fffffff;
-
-    if (size > 0x7f800000)
-        return (uint16_t)(sign | 0x7e00 | (size >> 13 & 0x3ff));
-    if (size >= 0x477ff000)
-        return (uint16_t)(sign | 0x7c00);
-    if (size >= 0x38800000) /* 2^-14 */
-        return (uint16_t)(sign | (size - 0x38000000 + 0xfff + (size >> 13 & 1)) >> 13);
-    low.u = size;
-    low.f += 0.5f; /* whose last bit is worth 2^-24, as that of a subnormal one: this rounds */
-    return (uint16_t)(sign | (low.u - 0x3f000000));
-}
-static inline float ds_f16_to(uint16_t h)
-{
-    union {
-        uint32_t u;
-        float f;
-    } x = {.u = (uint32_t)(h & 0x7fff) << 13};
-
-    if ((h & 0x7c00) == 0x7c00)
-        x.u |= 0x7f800000 | (h & 0x3ff ? 0x400000 : 0);
-    else
-        x.f *= 0x1p112f;
-    x.u |= (uint32_t)(h & 0x8000) << 16;
-    return x.f;
-}
-
 /* A number of two bytes, of either format. */
 static inline uint16_t ds_half_from(enum ds_kfmt f, float x)
 {
@@ -528,7 +472,7 @@ static inline float ds_half_to(enum ds_kfmt f, uint16_t h)
 }
 
 /* f rounded away from 0 as often as what is left over by the other way is large, by 16 random bits,
- * so that the mean is f; what is no finite number as above. */
+ * so that the mean is f; what is no finite number becomes what ds_bf16_from makes of it. */
 static inline uint16_t ds_bf16_stochastic(float f, uint32_t chance)
 {
     union {

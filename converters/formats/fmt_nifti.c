@@ -12,6 +12,7 @@
 #include <zlib.h>
 
 #include "fmtout.h"
+#include "half.h"
 #include "nifti.h"
 #include "niftiread.h"
 
@@ -209,22 +210,6 @@ static int pack(packer *p, const void *data, size_t len, bool last, ds_err *err)
     return rc;
 }
 
-/* Exact: f32 holds all of both. */
-static float widened(int dtype, unsigned h)
-{
-    const uint32_t sign = (uint32_t)(h & 0x8000) << 16, exp = h >> 10 & 31, frac = h & 0x3ff;
-    uint32_t u = (uint32_t)h << 16;
-    float f;
-    if (dtype == DS_F16 && exp == 0) {
-        f = (float)frac * 0x1p-24F;
-        return sign ? -f : f;
-    }
-    if (dtype == DS_F16)
-        u = sign | (exp == 31 ? 0x7f800000U : (exp + 112) << 23) | frac << 13;
-    memcpy(&f, &u, sizeof f);
-    return f;
-}
-
 /* Values as they lie in the file: by plane, where there are several, and of a type it has. */
 static int pack_values(packer *p, const ds_value *x, unsigned planes, ds_err *err)
 {
@@ -239,7 +224,8 @@ static int pack_values(packer *p, const ds_value *x, unsigned planes, ds_err *er
     for (unsigned k = 0; k < planes; k++)
         for (size_t at = k * size; at < x->len && rc == 0; at += step) {
             if (wider) {
-                const float f = widened(x->dtype, x->p[at] | (unsigned)x->p[at + 1] << 8);
+                const uint16_t h = (uint16_t)(x->p[at] | x->p[at + 1] << 8);
+                const float f = x->dtype == DS_F16 ? ds_f16_to(h) : ds_bf16_to(h);
                 uint32_t u;
                 memcpy(&u, &f, sizeof u);
                 ds_set_u32(some + len, u);

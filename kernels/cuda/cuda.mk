@@ -3,7 +3,7 @@
 NVCC ?= $(firstword $(wildcard /usr/local/cuda/bin/nvcc) $(shell command -v nvcc 2>/dev/null))
 CUDA_ARCHS ?= 80 90
 CUDA_SRCS := $(sort $(wildcard kernels/cuda/*.cu))
-CUDA_HDRS := $(wildcard kernels/cuda/*.h) kernels/kernels.h kernels/plugin.h common/error.h common/pixels.h
+CUDA_HDRS := $(wildcard kernels/cuda/*.h) kernels/kernels.h kernels/plugin.h common/error.h common/half.h common/pixels.h
 CUDA_INC := -Ikernels/cuda -Ikernels -Icommon
 CUDA_EMU := $(B)/lib/libdscudaemu.a
 CUDA_EMU_NCCL := kernels/cuda/emu/nccl.cc
