@@ -10,6 +10,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "sharing.h"
 #include "sig.h"
 
 #define OUT_SIZE ((size_t)256 << 10)
@@ -35,7 +36,27 @@ static int transfer_fail(ds_err *err, int errnum, const char *path, const char *
 
 static int sys_open(const char *path, int flags, mode_t mode)
 {
-    return open(path, flags, mode);
+    const int fd = open(path, flags, mode);
+    if (fd < 0 || !(flags & O_CREAT) || ds_sharing_file(path, fd) == 0)
+        return fd;
+    const int why = errno;
+    (void)close(fd);
+    if (flags & O_EXCL)
+        (void)unlink(path);
+    errno = why;
+    return -1;
+}
+
+static int sys_mkdir(const char *path, mode_t mode)
+{
+    if (mkdir(path, mode) != 0)
+        return -1;
+    if (ds_sharing_path(path) == 0)
+        return 0;
+    const int why = errno;
+    (void)rmdir(path);
+    errno = why;
+    return -1;
 }
 
 static int sys_exchange(const char *a, const char *b)
@@ -53,7 +74,7 @@ const ds_io_ops ds_io_system = {
     .rename = rename,
     .exchange = sys_exchange,
     .unlink = unlink,
-    .mkdir = mkdir,
+    .mkdir = sys_mkdir,
     .fstat = fstat,
 };
 const ds_io_ops *ds_io_active = &ds_io_system;

@@ -42,6 +42,7 @@ typedef struct cloning {
     const char *url, *catalog, *credentials;
     char *dir;
     bool made; /* the store, by this run */
+    int shared;
 } cloning;
 
 /* The last part of the URL that is a name. */
@@ -67,8 +68,7 @@ static int default_dir(char **dir, const char *url, ds_err *err)
 /* The store: a new one, or one that an earlier clone of the same remote began. */
 static int make_store(cloning *c, ds_store *s, ds_err *err)
 {
-    int rc = ds_mkdirs(c->dir, err);
-    rc = rc ? rc : ds_store_init(c->dir, &c->made, err);
+    int rc = ds_store_init(c->dir, (enum ds_sharing)c->shared, &c->made, err);
     rc = rc ? rc : ds_store_open(s, c->dir, DS_OBJ_WRITE, err);
     rc = rc ? rc : ds_store_act(s, "clone", NULL, NULL, err);
     if (!rc && !c->made) {
@@ -132,6 +132,8 @@ static int run(int argc, char **argv)
     cloning c = {.words = {.what = "clone"}};
     const ds_opt opts[] = {
         OPT_FLAG(0, "lazy", c.lazy, "leave the data there until it is read"),
+        OPT_CHOICE(0, "shared", c.shared, "WHOM", ds_sharing_words,
+                   "who may use the clone, as for dsver init: umask, group or all"),
         OPT_STR(0, "catalog", c.catalog, "GITURL", "the git repository that holds the catalog"),
         OPT_STR(0, "credentials", c.credentials, "FILE", "a file as ~/.aws/credentials"),
         VERB_QUIET(c.words.quiet),

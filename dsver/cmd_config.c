@@ -63,6 +63,7 @@ static int check_name(const char *name, ds_err *err)
 {
     static const char *const known[] = {"dsver.dataset",
                                         "dsver.format",
+                                        "dsver.shared",
                                         "user.name",
                                         "user.email",
                                         "user.signingkey",

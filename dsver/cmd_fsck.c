@@ -5,6 +5,7 @@
 
 #include "cmd_verb.h"
 #include "health.h"
+#include "modes.h"
 #include "sig.h"
 #include "plural.h"
 
@@ -28,7 +29,9 @@ const ds_command ds_ver_fsck = {
         "affected, eight at most; for a pack that is missing or cut off there is a line for "
         "each piece that it held. The exit status is 12 when there was a problem. A damaged "
         "index is rebuilt by dsver reindex; missing and damaged pieces come back with dsver "
-        "repair. Lines about refs that something other than dsver moved are notes.\n\n"
+        "repair. Lines about refs that something other than dsver moved are notes, and so are "
+        "those about files that not all whom a store is shared with (dsver init --shared) can "
+        "use: dsver repair --modes mends these.\n\n"
         "--oplog holds the store against a hash that was kept elsewhere (dsver oplog -q prints "
         "it): its operation log must still go through that entry, as it does not in an older "
         "copy that was put in the store's place, and refs that something other than dsver moved "
@@ -102,17 +105,25 @@ static int parse_subset(ds_health_opts *o, const char *text, ds_err *err)
     return 0;
 }
 
-static void say_end(const ds_health *h, const ds_health_opts *o, bool json)
+/* Nothing is damaged, but somebody is kept out. */
+static void on_mode(void *ctx, const ds_wrongmode *w)
+{
+    const ds_trouble t = {
+        .note = true, .file = w->file, .id = "", .reason = w->reason, .versions = ""};
+    on_trouble(ctx, &t);
+}
+
+static void say_end(const ds_health *h, const ds_modes *m, const ds_health_opts *o, bool json)
 {
     if (json) {
         printf("{\"type\":\"fsck\",\"read_data\":%s,\"part\":%u,\"parts\":%u,\"versions\":%" PRIu64
                ",\"git_objects\":%" PRIu64 ",\"packs\":%" PRIu64 ",\"objects\":%" PRIu64
                ",\"bytes\":%" PRIu64 ",\"afar\":%" PRIu64 ",\"erased\":%" PRIu64
                ",\"operations\":%" PRIu64 ",\"undone\":%" PRIu64 ",\"unlogged\":%" PRIu64
-               ",\"problems\":%" PRIu64 "}\n",
+               ",\"modes\":%" PRIu64 ",\"problems\":%" PRIu64 "}\n",
                o->read_data && !o->parts ? "true" : "false", o->parts ? o->part + 1 : 0, o->parts,
                h->versions, h->git_objects, h->objs.packs, h->objs.objects, h->objs.bytes, h->afar,
-               h->erased, h->operations, h->undone, h->unlogged, h->problems);
+               h->erased, h->operations, h->undone, h->unlogged, m->wrong, h->problems);
         return;
     }
     if (h->erased)
@@ -126,6 +137,10 @@ static void say_end(const ds_health *h, const ds_health_opts *o, bool json)
            : o->read_data ? ", all bytes read"
                           : "",
            h->problems, ds_s(h->problems));
+    if (m->wrong)
+        printf("%" PRIu64 " file%s or folder%s not as a shared store's are to be: run `dsver "
+               "repair --modes`\n",
+               m->wrong, ds_s(m->wrong), ds_s(m->wrong));
     if (h->afar)
         printf("%" PRIu64 " piece%s at the remote and not here\n", h->afar,
                h->afar == 1 ? " is" : "s are");
@@ -156,6 +171,7 @@ static int run(int argc, char **argv)
     ds_err err = {0};
     ds_store s = {0};
     ds_health h = {0};
+    ds_modes m = {0};
     ds_health_opts o = {.read_data = read_data || subset, .threads = verb_threads(threads)};
     ds_sig_setup();
     int rc = !subset ? 0
@@ -167,8 +183,9 @@ static int run(int argc, char **argv)
     rc = rc ? rc : open_store(&s, store, &err);
     if (!rc)
         rc = ds_health_check(&h, &s, &o, on_trouble, &json, &err);
+    rc = rc ? rc : ds_modes_check(&m, s.dir, false, on_mode, &json, &err);
     if (!rc)
-        say_end(&h, &o, json);
+        say_end(&h, &m, &o, json);
     if (!rc && h.problems)
         ds_fail(&err, DS_CORRUPT, "%" PRIu64 " problem%s found", h.problems, ds_s(h.problems));
     ds_store_close(&s);

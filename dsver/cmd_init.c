@@ -1,7 +1,10 @@
 /* cmd_init.c - dsver init. */
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "cmd_verb.h"
+#include "modes.h"
+#include "plural.h"
 #include "refs.h"
 
 static int run(int argc, char **argv);
@@ -14,6 +17,7 @@ const ds_command ds_ver_init = {
     .operands = "[DIR]",
     .max_operands = 1,
     .example = "dsver init\n"
+               "dsver init --shared group /data/ct\n"
                "dsprep text corpus/ | dsver commit -m 'first' docs\n"
                "dsver log docs",
     .description = "Makes DIR/.dsver (default: here): packs for the data, a bare git repository "
@@ -21,10 +25,13 @@ const ds_command ds_ver_init = {
                    "always be rebuilt. Commands find it from any folder below, or by --store, or "
                    "in the environment "
                    "variable DSVER_STORE. A store that is there already is left as it is.\n\n"
-                   "A group shares a store in a folder of its own (chmod g+ws DIR): with the umask "
-                   "002, or with any when the folder has a default access list (setfacl -d -m "
-                   "u::rwx,g::rwx,o::rx DIR). Who may only read it can use all commands that only "
-                   "read.",
+                   "--shared says who may use it: umask, as the umask of each has it (the "
+                   "default); group, everything can be read and written by the group of the "
+                   "store's folder, whatever the umask of who makes it; all, others can read it "
+                   "too. That group is the one of who makes the store, or of DIR where DIR hands "
+                   "on its own (chgrp ct DIR, chmod g+s DIR). Given for a store that is there, it "
+                   "holds from now on, and what is there already is changed as by dsver repair "
+                   "--modes. Who may only read a store can use all commands that only read.",
     .run = run,
 };
 
@@ -39,10 +46,52 @@ static int note(const char *dir, ds_err *err)
     return rc;
 }
 
+/* A store that was there. */
+static int share(const char *dir, enum ds_sharing how, ds_modes *m, ds_err *err)
+{
+    ds_store s = {0};
+    char detail[32];
+    int rc = ds_store_open_bare(&s, dir, err);
+    snprintf(detail, sizeof detail, "--shared %s", ds_sharing_words[how]);
+    rc = rc ? rc : ds_store_share(&s, how, err);
+    rc = rc ? rc : ds_store_act(&s, "init", NULL, NULL, err);
+    rc = rc ? rc : ds_ref_note(s.cat, detail, err);
+    rc = rc ? rc : ds_modes_check(m, s.dir, true, NULL, NULL, err);
+    const uint64_t left = m->wrong - m->mended;
+    if (!rc && left)
+        rc = ds_fail(err, DS_FAIL,
+                     "%s: %" PRIu64 " file%s or folder%s of others, who are to run dsver repair "
+                     "--modes (or root is): dsver fsck names them",
+                     s.dir, left, ds_s(left), ds_s(left));
+    ds_store_close(&s);
+    return rc;
+}
+
+static void say(const char *path, bool made, const ds_modes *m, bool json)
+{
+    if (json) {
+        printf("{\"type\":\"init\",\"store\":");
+        verb_json(stdout, path);
+        printf(",\"made\":%s,\"shared\":\"%s\",\"mended\":%" PRIu64 "}\n", made ? "true" : "false",
+               ds_sharing_words[ds_sharing_of(path)], m->mended);
+        return;
+    }
+    printf("%s: %s\n", path, made ? "store made" : "was there already");
+    if (m->mended)
+        printf("%" PRIu64 " file%s and folder%s with other permissions\n", m->mended,
+               ds_s(m->mended), ds_s(m->mended));
+}
+
 static int run(int argc, char **argv)
 {
     bool json = false, made = false;
-    const ds_opt opts[] = {VERB_JSON(json), OPT_END};
+    int how = -1;
+    const ds_opt opts[] = {
+        OPT_CHOICE(0, "shared", how, "WHOM", ds_sharing_words,
+                   "who may use it, whatever the umask: umask, group or all"),
+        VERB_JSON(json),
+        OPT_END,
+    };
     char **operands;
     int n, status = ds_opt_begin(&ds_ver_init, opts, argc, argv, &operands, &n);
     if (status >= 0)
@@ -50,18 +99,16 @@ static int run(int argc, char **argv)
     ds_err err = {0};
     char *path = NULL;
     const char *dir = n > 0 ? operands[0] : ".";
-    int rc = ds_store_init(dir, &made, &err);
+    ds_modes m = {0};
+    int rc = ds_store_init(dir, how < 0 ? DS_SHARED_UMASK : (enum ds_sharing)how, &made, &err);
     if (!rc)
-        rc = ds_store_path(&path, dir, DS_STORE_DIR, &err);
+        rc = ds_store_find(&path, dir, &err);
     if (!rc && made)
         rc = note(dir, &err);
-    if (!rc && json) {
-        printf("{\"type\":\"init\",\"store\":");
-        verb_json(stdout, path);
-        printf(",\"made\":%s}\n", made ? "true" : "false");
-    } else if (!rc) {
-        printf("%s: %s\n", path, made ? "store made" : "was there already");
-    }
+    if (!rc && !made && how >= 0)
+        rc = share(dir, (enum ds_sharing)how, &m, &err);
+    if (!rc)
+        say(path, made, &m, json);
     free(path);
     return ds_command_end(&ds_ver_init, &err, json);
 }

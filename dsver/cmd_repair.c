@@ -5,6 +5,7 @@
 #include "cmd_verb.h"
 #include "plural.h"
 #include "mend.h"
+#include "modes.h"
 #include "repair.h"
 #include "secondstore.h"
 #include "sig.h"
@@ -18,7 +19,8 @@ const ds_command ds_ver_repair = {
     .summary = "take what is damaged or missing from a second store",
     .max_operands = 0,
     .example = "dsver repair --from /mnt/backup/.dsver\n"
-               "dsver repair --from nas",
+               "dsver repair --from nas\n"
+               "dsver repair --modes",
     .description =
         "Makes a store whole with what a second one has: a copy, a clone, or a remote (its "
         "name or URL), from which only what is needed is fetched.\n\n"
@@ -36,7 +38,11 @@ const ds_command ds_ver_repair = {
         "Everything taken must have the address by which this store knows it, and the second "
         "store is not changed. Writers wait meanwhile. Without a second store: after dsver "
         "reindex, committing the same stream once more stores the pieces that were lost. The "
-        "exit status is 12 when something could not be restored.",
+        "exit status is 12 when something could not be restored.\n\n"
+        "--modes needs no second store and changes no byte: in a store that is shared (dsver init "
+        "--shared) every file and folder gets the permissions and the group that it is to have, "
+        "as far as it is this user's, or root runs it. The exit status is 1 when some are left, "
+        "each of which is named with its owner.",
     .run = run,
 };
 
@@ -70,21 +76,66 @@ static void say_pieces(const ds_repaired *r, bool json)
                ds_s(r->pieces), r->bad, r->healed);
 }
 
+static void say_mode(void *ctx, const ds_wrongmode *w)
+{
+    const bool *json = ctx;
+    if (*json) {
+        printf("{\"type\":\"mode\",\"file\":");
+        verb_json(stdout, w->file);
+        printf(",\"reason\":");
+        verb_json(stdout, w->reason);
+        printf(",\"mended\":%s}\n", w->mended ? "true" : "false");
+    } else if (!w->mended) {
+        verb_words(w->file);
+        printf(": ");
+        verb_words(w->reason);
+        putchar('\n');
+    }
+}
+
 typedef struct wishes {
-    bool json, wait;
+    bool json, wait, modes;
     const char *store, *from, *reason;
     int threads;
 } wishes;
 
+static int mend_modes(const wishes *w, ds_err *err)
+{
+    char *dir = NULL;
+    bool json = w->json;
+    ds_modes m = {0};
+    int rc = ds_store_find(&dir, w->store, err);
+    if (!rc && ds_sharing_of(dir) == DS_SHARED_UMASK)
+        rc = ds_fail(err, DS_USAGE, "%s is not shared: dsver init --shared", dir);
+    rc = rc ? rc : ds_modes_check(&m, dir, true, say_mode, &json, err);
+    free(dir);
+    if (!rc && w->json)
+        printf("{\"type\":\"repair\",\"wrong\":%" PRIu64 ",\"mended\":%" PRIu64 "}\n", m.wrong,
+               m.mended);
+    else if (!rc)
+        printf("%" PRIu64 " file%s or folder%s with wrong permissions, %" PRIu64 " mended\n",
+               m.wrong, ds_s(m.wrong), ds_s(m.wrong), m.mended);
+    const uint64_t left = m.wrong - m.mended;
+    return rc || !left ? rc
+                       : ds_fail(err, DS_FAIL,
+                                 "%" PRIu64 " left: their owners are to run this, or root", left);
+}
+
 static int work(const wishes *w, ds_err *err)
 {
+    if (w->modes && w->from)
+        return ds_fail(err, DS_USAGE, "--modes and --from exclude each other");
+    if (w->modes)
+        return mend_modes(w, err);
     char *dir = NULL;
     ds_secondstore other = {.dir = NULL};
     ds_store s = {0};
     ds_mended m = {0};
     ds_repaired r = {0};
     const ds_repair_opts o = {.name = w->from, .threads = w->threads, .wait = w->wait};
-    int rc = w->from ? 0 : ds_fail(err, DS_USAGE, "--from names the second store");
+    int rc = w->from ? 0
+                     : ds_fail(err, DS_USAGE,
+                               "--from names the second store (or --modes, for permissions alone)");
     rc = rc ? rc : ds_store_find(&dir, w->store, err);
     rc = rc ? rc : ds_secondstore_open(&other, dir, w->from, err);
     rc = rc ? rc : ds_mend_store(&m, dir, other.store.cat, w->reason, w->wait, err);
@@ -116,6 +167,7 @@ static int run(int argc, char **argv)
     const ds_opt opts[] = {
         OPT_STR(0, "from", w.from, "STORE",
                 "the second store, the folder that holds it, or a remote by name or URL"),
+        OPT_FLAG(0, "modes", w.modes, "only mend the permissions of a shared store's files"),
         VERB_WAIT(w.wait),
         VERB_THREADS(threads),
         VERB_REASON(w.reason),

@@ -13,6 +13,7 @@
 #include "io.h"
 #include "overlay.h"
 #include "refs.h"
+#include "sharing.h"
 #include "sign.h"
 #include "utf8.h"
 
@@ -109,6 +110,29 @@ int ds_git_begin(ds_err *err)
     return begun < 0 ? ds_fail(err, DS_FAIL, "libgit2 does not start") : 0;
 }
 
+/* For git's own commands: how files are shared, as dsver has it. */
+static int tell_sharing(git_repository *repo, const char *dir, ds_err *err)
+{
+    const enum ds_sharing how = ds_sharing_of(dir);
+    const char *const name = "core.sharedRepository";
+    git_config *c = NULL;
+    int rc = git_repository_config(&c, repo);
+    if (rc == 0 && how != DS_SHARED_UMASK)
+        rc = git_config_set_string(c, name, ds_sharing_words[how]);
+    else if (rc == 0 && (rc = git_config_delete_entry(c, name)) == GIT_ENOTFOUND)
+        rc = 0;
+    git_config_free(c);
+    return rc < 0 ? ds_fail_git(err, rc, "%s/config", dir) : 0;
+}
+
+int ds_catalog_share(ds_catalog *c, ds_err *err)
+{
+    const ds_sharing_scope scope = ds_sharing_begin(c->dir);
+    const int rc = tell_sharing(c->repo, c->dir, err);
+    ds_sharing_end(scope);
+    return rc;
+}
+
 int ds_catalog_create(const char *dir, ds_err *err)
 {
     git_repository *repo = NULL;
@@ -117,8 +141,12 @@ int ds_catalog_create(const char *dir, ds_err *err)
     o.flags = GIT_REPOSITORY_INIT_BARE | GIT_REPOSITORY_INIT_MKPATH;
     o.initial_head = DS_BRANCH;
     int rc = ds_git_begin(err);
+    const ds_sharing_scope scope = ds_sharing_begin(dir);
     if (!rc && (rc = git_repository_init_ext(&repo, dir, &o)) < 0)
         rc = ds_fail_git(err, rc, "%s: cannot create the catalog", dir);
+    if (!rc && ds_sharing_of(dir) != DS_SHARED_UMASK)
+        rc = tell_sharing(repo, dir, err);
+    ds_sharing_end(scope);
     git_repository_free(repo);
     return rc;
 }

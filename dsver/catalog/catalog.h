@@ -25,6 +25,7 @@
 typedef struct ds_catalog ds_catalog;
 
 int ds_catalog_create(const char *dir, ds_err *err); /* fine when it is there */
+int ds_catalog_share(ds_catalog *c, ds_err *err);    /* tells git's commands what sharing.h knows */
 /* That of the store in the folder: catalog.git, locks/refs.lock, oplog. */
 int ds_catalog_open(ds_catalog **out, const char *store, ds_err *err);
 /* Forgets what libgit2 knows of packs that are gone. Nothing that was lent may be in use, and no

@@ -13,6 +13,7 @@
 #include "io.h"
 #include "notedlock.h"
 #include "packedrefs.h"
+#include "sharing.h"
 #include "strlist.h"
 
 enum { REF_NAME_MAX = 512, REF_TRIES = 200, REF_DEPTH = 64 };
@@ -215,8 +216,10 @@ static int set_ref(ds_catalog *c, const char *name, const git_oid *expected, con
     git_reference *r = NULL;
     int rc = 0;
     for (int tries = 0;; tries++) {
+        const ds_sharing_scope scope = ds_sharing_begin(ds_catalog_dir(c));
         rc = git_reference_create_matching(&r, ds_catalog_repo(c), name, to, 1,
                                            expected ? expected : &none, "dsver");
+        ds_sharing_end(scope);
         /* Only a git command from outside can hold git's lock now. */
         if (rc != GIT_ELOCKED || tries == REF_TRIES)
             break;
@@ -427,7 +430,9 @@ static int delete_ref(ds_catalog *c, const char *name, ds_err *err)
     git_reference *r = NULL;
     int rc = git_reference_lookup(&r, ds_catalog_repo(c), name);
     for (int tries = 0; rc == 0 || (rc == GIT_ELOCKED && tries < REF_TRIES); tries++) {
+        const ds_sharing_scope scope = ds_sharing_begin(ds_catalog_dir(c)); /* of packed-refs */
         rc = git_reference_delete(r);
+        ds_sharing_end(scope);
         if (rc != GIT_ELOCKED)
             break;
         short_wait();

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "io.h"
@@ -13,7 +14,7 @@
 
 enum { FORMAT = 1, CONFIG_TRIES = 200 };
 
-static const char first_config[] = "[dsver]\n\tformat = 1\n";
+static const char format_name[] = "dsver.format";
 
 /* Locks that an init left which was killed: without a config file there is no store yet that
  * somebody could be using. */
@@ -28,7 +29,18 @@ static void drop_locks(const char *catalog)
     }
 }
 
-int ds_store_init(const char *dir, bool *made, ds_err *err)
+static int first_config(const char *path, enum ds_sharing how, ds_err *err)
+{
+    ds_buf text = {0};
+    int rc = ds_buf_puts(&text, "[dsver]\n\tformat = 1\n");
+    if (!rc && how != DS_SHARED_UMASK)
+        rc = ds_buf_printf(&text, "\tshared = %s\n", ds_sharing_words[how]);
+    rc = rc ? ds_fail_nomem(err) : ds_atomic_write(path, 0666, text.data, text.len, err);
+    ds_buf_fini(&text);
+    return rc;
+}
+
+int ds_store_init(const char *dir, enum ds_sharing how, bool *made, ds_err *err)
 {
     char *store = NULL, *cat = NULL, *config = NULL;
     if (!*dir) /* it would be the root of the file system */
@@ -38,7 +50,8 @@ int ds_store_init(const char *dir, bool *made, ds_err *err)
         *made = !ds_store_is(store);
     if (rc || ds_store_is(store))
         goto out;
-    rc = ds_mkdirs(store, err);
+    rc = ds_sharing_set(ds_path_exists(dir) ? store : dir, how, err); /* the way to it, too */
+    rc = rc ? rc : ds_mkdirs(store, err);
     if (!rc)
         rc = ds_store_path(&cat, store, "catalog.git", err);
     if (!rc)
@@ -50,7 +63,7 @@ int ds_store_init(const char *dir, bool *made, ds_err *err)
     if (!rc)
         rc = ds_objstore_create(store, err);
     if (!rc)
-        rc = ds_atomic_write(config, 0666, first_config, sizeof first_config - 1, err);
+        rc = first_config(config, how, err);
 out:
     free(store);
     free(cat);
@@ -61,7 +74,7 @@ out:
 static int check_format(const char *dir, ds_err *err)
 {
     ds_buf v = {0};
-    int rc = ds_config_get(&v, dir, "dsver.format", false, err);
+    int rc = ds_config_get(&v, dir, format_name, false, err);
     const char *text = rc > 0 ? ds_buf_cstr(&v) : "";
     if (rc >= 0)
         rc = !text ? ds_fail_nomem(err)
@@ -121,7 +134,7 @@ void ds_store_close(ds_store *s)
 int ds_store_open_temp(ds_store *s, char **dir, ds_err *err)
 {
     int rc = ds_temp_folder(dir, "dsver", err);
-    rc = rc ? rc : ds_store_init(*dir, NULL, err);
+    rc = rc ? rc : ds_store_init(*dir, DS_SHARED_UMASK, NULL, err);
     return rc ? rc : ds_store_open(s, *dir, DS_OBJ_WRITE, err);
 }
 
@@ -217,30 +230,30 @@ static int config_lock(int *fd, char **lock, const char *dir, ds_err *err)
     return rc;
 }
 
-static int config_write(git_config *c, const char *name, const char *value)
+static int config_write(git_config *c, const char *dir, const char *name, const char *value)
 {
     int rc = GIT_ELOCKED;
     for (int tries = 0; rc == GIT_ELOCKED && tries < CONFIG_TRIES; tries++) {
         const struct timespec t = {.tv_nsec = 10000000};
         if (tries)
             nanosleep(&t, NULL);
+        const ds_sharing_scope scope = ds_sharing_begin(dir);
         rc = value ? git_config_set_string(c, name, value) : git_config_delete_entry(c, name);
+        ds_sharing_end(scope);
     }
     return rc;
 }
 
-int ds_config_set(const char *dir, const char *name, const char *value, ds_err *err)
+static int set(const char *dir, const char *name, const char *value, ds_err *err)
 {
     git_config *c = NULL;
     char *lock = NULL;
     int fd = -1;
-    if (strcmp(name, "dsver.format") == 0)
-        return ds_fail(err, DS_USAGE, "dsver.format is not to be changed by hand");
     int rc = config_lock(&fd, &lock, dir, err);
     const bool locked = !rc;
     rc = rc ? rc : config_open(&c, dir, false, err);
     if (!rc) {
-        rc = config_write(c, name, value);
+        rc = config_write(c, dir, name, value);
         if (rc == GIT_EINVALIDSPEC)
             rc = ds_fail(err, DS_USAGE, "'%s' is not a configuration name (section.name)", name);
         else if (rc == GIT_ENOTFOUND)
@@ -253,6 +266,28 @@ int ds_config_set(const char *dir, const char *name, const char *value, ds_err *
     ds_notedlock_release(&fd, lock, rc == DS_LOCKED);
     free(lock);
     return rc;
+}
+
+int ds_config_set(const char *dir, const char *name, const char *value, ds_err *err)
+{
+    if (strcasecmp(name, format_name) == 0)
+        return ds_fail(err, DS_USAGE, "%s is not to be changed by hand", format_name);
+    if (strcasecmp(name, DS_CONFIG_SHARED) == 0)
+        return ds_fail(err, DS_USAGE,
+                       "%s says what all files are made as: dsver init --shared changes both",
+                       DS_CONFIG_SHARED);
+    return set(dir, name, value, err);
+}
+
+int ds_store_share(ds_store *s, enum ds_sharing how, ds_err *err)
+{
+    ds_buf is = {0};
+    const char *value = how == DS_SHARED_UMASK ? NULL : ds_sharing_words[how];
+    int rc = ds_sharing_set(s->dir, how, err);
+    const int there = rc ? rc : ds_config_get(&is, s->dir, DS_CONFIG_SHARED, false, err);
+    ds_buf_fini(&is);
+    rc = there < 0 ? there : value || there ? set(s->dir, DS_CONFIG_SHARED, value, err) : 0;
+    return rc ? rc : ds_catalog_share(s->cat, err);
 }
 
 int ds_config_each(const char *dir, ds_config_fn fn, void *ctx, ds_err *err)

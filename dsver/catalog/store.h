@@ -12,6 +12,7 @@
 
 #include "catalog.h"
 #include "objstore.h"
+#include "sharing.h"
 #include "storefind.h"
 
 typedef struct ds_lazy ds_lazy;
@@ -24,9 +25,9 @@ typedef struct ds_store {
     struct ds_store *under; /* what is not here is read there; NULL: nowhere */
 } ds_store;
 
-/* Makes DIR/.dsver. *made (may be NULL) = false when it was there already; what a dead init left is
- * completed. DS_USAGE for an empty name. */
-int ds_store_init(const char *dir, bool *made, ds_err *err);
+/* Makes DIR/.dsver, for whom `how` says. *made (may be NULL) = false when it was there already;
+ * what a dead init left is completed. DS_USAGE for an empty name. */
+int ds_store_init(const char *dir, enum ds_sharing how, bool *made, ds_err *err);
 /* Finds and opens. Caller closes; a zeroed object may be closed. */
 int ds_store_open(ds_store *s, const char *given, enum ds_objmode mode, ds_err *err);
 /* The same without its objects, which cannot be opened just now: objs is NULL. */
@@ -38,6 +39,8 @@ void ds_store_close_temp(ds_store *s, char **dir);
 /* Makes an empty store, open for writing, read as if all that `under` holds were in it: versions,
  * pieces, what was erased, statistics. `under` is borrowed, and nothing is written to it. */
 int ds_store_lay_over(ds_store *s, ds_store *under, ds_err *err);
+/* Whom it is for from now on: what is made in it. What is there already is modes.h's. */
+int ds_store_share(ds_store *s, enum ds_sharing how, ds_err *err);
 /* Who does what to the store from now on, and why, for its operation log (oplog.h). */
 int ds_store_act(ds_store *s, const char *command, const char *author, const char *reason,
                  ds_err *err);

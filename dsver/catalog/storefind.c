@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "io.h"
+#include "store.h"
 
 int ds_store_path(char **path, const char *dir, const char *name, ds_err *err)
 {
@@ -56,7 +57,27 @@ static int find_at(char **dir, const char *given, const char *from, ds_err *err)
                         given, from);
 }
 
-int ds_store_find(char **dir, const char *given, ds_err *err)
+/* What its configuration says of sharing. One that cannot be read is told of by who needs it. */
+static int heed_sharing(const char *dir, ds_err *err)
+{
+    ds_buf v = {0};
+    int rc = ds_config_get(&v, dir, DS_CONFIG_SHARED, false, NULL);
+    const char *text = rc > 0 ? ds_buf_cstr(&v) : "umask";
+    int how = 0;
+    while (text && ds_sharing_words[how] && strcmp(text, ds_sharing_words[how]) != 0)
+        how++;
+    if (!text)
+        rc = ds_fail_nomem(err);
+    else if (!ds_sharing_words[how])
+        rc = ds_fail(err, DS_FAIL, "%s/config: %s is '%s', and can be umask, group or all", dir,
+                     DS_CONFIG_SHARED, text);
+    else
+        rc = ds_sharing_set(dir, (enum ds_sharing)how, err);
+    ds_buf_fini(&v);
+    return rc;
+}
+
+static int find_store(char **dir, const char *given, ds_err *err)
 {
     *dir = NULL;
     const char *env = getenv("DSVER_STORE");
@@ -88,6 +109,17 @@ int ds_store_find(char **dir, const char *given, ds_err *err)
     free(at);
     free(cwd);
     return rc < 0 ? rc : 0;
+}
+
+int ds_store_find(char **dir, const char *given, ds_err *err)
+{
+    int rc = find_store(dir, given, err);
+    rc = rc ? rc : heed_sharing(*dir, err);
+    if (rc) {
+        free(*dir);
+        *dir = NULL;
+    }
+    return rc;
 }
 
 /* ---- its number ---- */

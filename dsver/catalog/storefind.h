@@ -5,6 +5,7 @@
 #include "dsr_refs.h"
 
 #define DS_STORE_DIR ".dsver"
+#define DS_CONFIG_SHARED "dsver.shared"
 #define DS_STORE_FILES "files" /* below it: what producers know of files (a cache) */
 
 /* dir/name; caller frees. */
@@ -13,7 +14,8 @@ int ds_store_path(char **path, const char *dir, const char *name, ds_err *err);
 bool ds_store_is(const char *dir);
 /* The store's folder: `given` (the folder itself or one that holds it) if not NULL, else
  * $DSVER_STORE, else the first .dsver upward from the working directory. DS_NOSTORE with a hint.
- * Caller frees *dir. */
+ * Caller frees *dir. From now on what is made in it is for whom its configuration says (sharing.h).
+ */
 int ds_store_find(char **dir, const char *given, ds_err *err);
 /* A store's own number, in the file `id`, which references to its pieces name. Where it has none
  * yet one is drawn, or, without `draw`, it is all zeros. */

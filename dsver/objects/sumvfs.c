@@ -9,6 +9,7 @@
 #include "buf.h"
 #include "hash.h"
 #include "io.h"
+#include "sharing.h"
 
 #define SUM_BYTES 8
 #define PAGE DS_SUMVFS_PAGE
@@ -280,8 +281,9 @@ static int still_uri(ds_buf *uri, const char *path)
  * another connection of this process has on it. Where it cannot be made SQLite says so. */
 static void make_file(const char *path, int flags)
 {
-    if ((flags & SQLITE_OPEN_CREATE) && *path && strcmp(path, ":memory:") != 0)
-        (void)mknod(path, S_IFREG | 0666, 0);
+    if ((flags & SQLITE_OPEN_CREATE) && *path && strcmp(path, ":memory:") != 0 &&
+        mknod(path, S_IFREG | 0666, 0) == 0)
+        (void)ds_sharing_path(path);
 }
 
 int ds_sumdb_open(sqlite3 **out, const char *path, int flags, ds_err *err)

@@ -11,6 +11,7 @@
 #include "io.h"
 #include "remoteurl.h"
 #include "rmtree.h"
+#include "sharing.h"
 
 /* ---- refs of another repository ---- */
 
@@ -248,6 +249,18 @@ int ds_git_lacks(const char *url, ds_err *err)
     return !there;
 }
 
+static int write_config(const char *path, ds_err *err)
+{
+    const enum ds_sharing how = ds_sharing_of(path);
+    ds_buf text = {0};
+    int rc = ds_buf_put(&text, config, sizeof config - 1);
+    if (!rc && how != DS_SHARED_UMASK)
+        rc = ds_buf_printf(&text, "[core]\n\tsharedRepository = %s\n", ds_sharing_words[how]);
+    rc = rc ? ds_fail_nomem(err) : ds_atomic_write(path, 0666, text.data, text.len, err);
+    ds_buf_fini(&text);
+    return rc;
+}
+
 static int make_bare(const char *dir, ds_err *err)
 {
     git_repository *repo = NULL;
@@ -257,13 +270,15 @@ static int make_bare(const char *dir, ds_err *err)
     o.flags = GIT_REPOSITORY_INIT_BARE;
     o.initial_head = "main";
     int rc = ds_git_begin(err);
+    const ds_sharing_scope scope = ds_sharing_begin(dir);
     const int made = rc ? rc : git_repository_init_ext(&repo, dir, &o);
+    ds_sharing_end(scope);
     if (!rc && made < 0)
         rc = ds_fail_git(err, made, "%s: cannot be made", dir);
     git_repository_free(repo);
     if (!rc && asprintf(&file, "%s/config", dir) < 0)
         return ds_fail_nomem(err);
-    rc = rc ? rc : ds_atomic_write(file, 0666, config, sizeof config - 1, err);
+    rc = rc ? rc : write_config(file, err);
     free(file);
     return rc;
 }
@@ -277,7 +292,8 @@ static int place_for(char **dir, const char *path, ds_err *err)
     if (!slash || slash == *dir)
         return 0;
     *slash = '\0';
-    const int rc = ds_mkdirs(*dir, err);
+    int rc = ds_sharing_follow(*dir, err);
+    rc = rc ? rc : ds_mkdirs(*dir, err);
     *slash = '/';
     return rc;
 }

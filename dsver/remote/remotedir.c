@@ -13,6 +13,7 @@
 
 #include "io.h"
 #include "remote.h"
+#include "sharing.h"
 #include "sig.h"
 #include "strlist.h"
 
@@ -223,5 +224,5 @@ int ds_remotedir_open(ds_remote *r, const char *path, ds_err *err)
     }
     r->ops = &ops;
     r->self = f;
-    return 0;
+    return ds_sharing_follow(path, err);
 }

@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "io.h"
 #include "pool.h"
 #include "sig.h"
 #include "store.h"
@@ -51,7 +52,7 @@ static int share_cache(ds_remoteindex *x, const char *folder, ds_err *err)
     char *path = NULL;
     if (asprintf(&path, "%s/lock", folder) < 0)
         return ds_fail_nomem(err);
-    x->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    x->lock = ds_io_active->open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (x->lock >= 0)
         (void)flock(x->lock, LOCK_SH);
     free(path);

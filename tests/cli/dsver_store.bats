@@ -54,10 +54,129 @@ teardown() {
     [ -z "${shared:-}" ] || rm -rf "$shared"
 }
 
+# as UID UMASK ARGS: dsver as somebody of the group 4242, who trusts its catalogs.
+as() {
+    (umask "$2" && HOME=/ GIT_CONFIG_GLOBAL=${trust:-/dev/null} setpriv --reuid "$1" --regid 4242 --clear-groups dsver "${@:3}")
+}
+
+# kept_out DIR WHOM: what of it those do not get that it is shared with.
+kept_out() {
+    find "$1" ! -perm -g+r
+    find "$1" -type d ! -perm -2070
+    find "$1" -type f -perm -u+w ! -perm -g+w
+    [ "$2" = group ] || find "$1" ! -perm -o+r -o -type d ! -perm -o+x
+}
+
+@test "init --shared: what is made can be used by all whom it is shared with, whatever the umask" {
+    versions 300
+    umask 077
+    for whom in group all; do
+        dsver init --shared $whom $whom >/dev/null
+        export DSVER_STORE=$PWD/$whom
+        dsver commit -q docs v1.dsr
+        dsver commit -q docs v2.dsr
+        dsver tag docs v1 >/dev/null
+        dsver branch docs side >/dev/null
+        dsver reset docs docs~1 >/dev/null
+        dsver branch -d docs side >/dev/null
+        dsver pin docs --reason why >/dev/null
+        dsver stats docs >/dev/null
+        dsver config user.name Joe
+        mkdir -p files && echo a >files/a
+        dsprep files -q --store . files | dsver commit -q files -
+        dsver gc >/dev/null
+        dsver reindex >/dev/null
+        mkdir -m 2770 "nas-$whom"
+        dsver remote add nas "$PWD/nas-$whom/far"
+        dsver push nas >/dev/null
+        dsver fetch nas >/dev/null
+        dsver clone --lazy --shared $whom "$PWD/nas-$whom/far" "clone-$whom" >/dev/null
+        dsver cat --store "clone-$whom" docs -o out.dsr
+        [ "$(kept_out $whom $whom)$(kept_out clone-$whom $whom)$(kept_out "nas-$whom/far" group)" = "" ]
+        [ "$(git -C $whom/.dsver/catalog.git config core.sharedRepository)" = $whom ]
+        [ "$(git -C "nas-$whom/far/catalog.git" config core.sharedRepository)" = group ]
+        [ "$(stat -c %a out.dsr)" = 600 ] # of nobody but who asked for it
+        rm out.dsr
+        exits 0 dsver fsck --read-data
+        [[ $output != *"shared store"* ]]
+    done
+}
+
+@test "init --shared: two of a group, each with an umask that keeps the other out" {
+    versions 100
+    shared=$(mktemp -d /tmp/ds-group.XXXXXX) # where others come to, unlike to the test's own folder
+    cp v1.dsr v2.dsr "$shared" && cd "$shared" && chmod 644 v?.dsr && chgrp 4242 . && chmod 2775 . || skip "no other groups can be had here"
+    printf '[safe]\n\tdirectory = *\n' >trust && chmod 644 trust && trust=$PWD/trust
+    as 4243 022 init --shared group . >/dev/null 2>&1 || skip "no other users can be had here"
+    as 4243 022 commit -q docs v1.dsr
+    as 4244 077 commit -q docs v2.dsr
+    as 4243 077 tag docs v1 >/dev/null
+    as 4244 022 tag -d docs v1 >/dev/null
+    as 4243 077 stats docs >/dev/null
+    as 4244 077 stats docs@main~1 >/dev/null
+    as 4243 077 remote add nas "$PWD/far" >/dev/null
+    as 4243 077 push nas >/dev/null
+    as 4244 077 commit -q more v1.dsr
+    as 4244 022 push nas >/dev/null
+    as 4244 077 reindex >/dev/null
+    as 4243 022 gc >/dev/null
+    as 4244 022 commit -q docs v1.dsr
+    run as 4243 077 fsck --read-data
+    [ "$status" -eq 0 ]
+    [[ $output == "3 versions, "*": 0 problems" || $output == "4 versions, "*": 0 problems" ]]
+}
+
+@test "init --shared: a store that was there; what cannot be used is named, and mended" {
+    umask 077
+    versions 100
+    dsver commit -q docs v1.dsr
+    dsver init --shared all >out
+    grep -q 'files and folders with other permissions' out
+    [ "$(kept_out .dsver all)" = "" ]
+    [ "$(dsver config dsver.shared)" = all ]
+    exits 2 dsver config dsver.shared group
+    [[ $(dsver init --json) == *',"made":false,"shared":"all","mended":0}' ]]
+    pack=$(echo .dsver/packs/*.pack)
+    chmod 400 "$pack"
+    chmod 700 .dsver/catalog.git/refs/heads/docs
+    exits 0 dsver fsck
+    [[ $output == *"packs/"*".pack: of "*": its mode is 0400, and 0444 in a store that is shared with all"* ]]
+    [[ $output == *"catalog.git/refs/heads/docs: of "*": its mode is 2700, and 2775 in a store"* ]]
+    has "2 files or folders not as a shared store's are to be"
+    dsver fsck --json >out
+    [ "$(grep -c '^{"type":"note","file":"[pc]' out)" -eq 2 ]
+    grep -q '"modes":2,"problems":0}' out
+    exits 0 dsver repair --modes
+    has "2 files or folders with wrong permissions, 2 mended"
+    exits 0 dsver fsck
+    [[ $output != *"shared store"* ]]
+    dsver init --shared umask >/dev/null
+    exits 1 dsver config dsver.shared
+    exits 1 git -C .dsver/catalog.git config core.sharedRepository
+    exits 2 dsver repair --modes
+    git config -f .dsver/config dsver.shared everybody
+    exits 1 dsver ls
+    has "dsver.shared is 'everybody', and can be umask, group or all"
+}
+
+@test "repair --modes: what is another's is named with him, and is his to mend" {
+    shared=$(mktemp -d /tmp/ds-group.XXXXXX)
+    versions 100
+    cp v1.dsr "$shared" && cd "$shared" && chmod 644 v1.dsr && chgrp 4242 . && chmod 2775 . || skip "no other groups can be had here"
+    as 4243 022 init --shared group . >/dev/null 2>&1 || skip "no other users can be had here"
+    as 4243 022 commit -q docs v1.dsr
+    chmod 750 .dsver/packs
+    chgrp 4243 .dsver/oplog
+    run as 4244 022 repair --modes
+    [ "$status" -eq 1 ]
+    [[ $output == *"packs: of 4243: its mode is 2750, and 2770 in a store that is shared with its group"* ]]
+    [[ $output == *"oplog: of 4243: its group is 4243, and that of the store 4242"* ]]
+    [[ $output == *"2 left: their owners are to run this, or root"* ]]
+    exits 0 as 4243 022 repair --modes
+    exits 0 as 4244 077 tag docs v1
+}
+
 @test "a store in a group's folder: who is kept out by a member's umask is told so" {
-    as() { # UID UMASK ARGS: as somebody of the group
-        (umask "$2" && HOME=/ GIT_CONFIG_GLOBAL=/dev/null setpriv --reuid "$1" --regid 4242 --clear-groups dsver "${@:3}")
-    }
     versions 100
     shared=$(mktemp -d /tmp/ds-group.XXXXXX) # where others come to, unlike to the test's own folder
     cp v1.dsr "$shared" && cd "$shared" && chmod 644 v1.dsr && chgrp 4242 . && chmod 2775 . || skip "no other groups can be had here"
@@ -65,7 +184,7 @@ teardown() {
     as 4243 022 commit -q docs v1.dsr
     run as 4244 002 tag docs v1
     [ "$status" -eq 13 ]
-    [[ $output == *"gate.lock: its group may not write it, as whoever made it had another umask than 002: Permission denied"* ]]
+    [[ $output == *"gate.lock: its group may not write it, as whoever made it had another umask than 002 (he can share it: dsver init --shared group): Permission denied"* ]]
     chmod g-w .dsver
     run as 4244 002 tag docs v1
     [ "$status" -eq 13 ]

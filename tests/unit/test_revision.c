@@ -173,7 +173,7 @@ static void open_store(ds_store *s, const char *name)
 {
     char dir[512];
     snprintf(dir, sizeof dir, "%s", unit_path(name));
-    OK(ds_store_init(dir, NULL, err));
+    OK(ds_store_init(dir, DS_SHARED_UMASK, NULL, err));
     OK(ds_store_open(s, dir, DS_OBJ_WRITE, err));
 }
 

@@ -258,7 +258,7 @@ static int setup(void **state)
     ds_err err = {0};
 
     (void)state;
-    if (ds_store_init(unit_dir(), NULL, &err) ||
+    if (ds_store_init(unit_dir(), DS_SHARED_UMASK, NULL, &err) ||
         ds_store_open(&store, unit_dir(), DS_OBJ_WRITE, &err)) {
         fprintf(stderr, "%s\n", err.msg);
         return -1;

@@ -109,7 +109,7 @@ static void the_result_depends_on_the_versions_alone(void **state)
     (void)state;
     ds_store s = {0};
     ds_diffstats first, stats;
-    OK(ds_store_init(unit_path("store"), NULL, err));
+    OK(ds_store_init(unit_path("store"), DS_SHARED_UMASK, NULL, err));
     OK(ds_store_open(&s, unit_path("store"), DS_OBJ_WRITE, err));
     const git_oid a = put_version(&s, 0), b = put_version(&s, 1);
     char *want = items(&s, &a, &b, &(ds_verdiff_opts){.threads = 1}, &first);
