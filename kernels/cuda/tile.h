@@ -18,7 +18,7 @@ static inline float mma_number(const unsigned char *all, unsigned lane, unsigned
 /* c[16 x 8] += a[16 x 16] b[16 x 8]: a lane's registers of each. What is exchanged are their
  * numbers, so that each is unpacked once. */
 template <class E>
-static inline void mma(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1)
+static inline void mma(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, EMU_HERE)
 {
     float mine[12], left[2][16], right[2][16];
 
@@ -26,7 +26,7 @@ static inline void mma(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint3
         unpack2<E>(mine + 2 * i, a[i]);
     unpack2<E>(mine + 8, b0);
     unpack2<E>(mine + 10, b1);
-    const unsigned char *all = emu::exchange(mine, sizeof mine);
+    const unsigned char *all = emu::exchange(mine, sizeof mine, "mma", at);
     const unsigned g = emu::self->lane / 4, q = emu::self->lane % 4;
     for (unsigned i = 0; i < 2; i++)
         for (unsigned k = 0; k < 16; k++) {
@@ -40,11 +40,11 @@ static inline void mma(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint3
 
 /* Four 8 x 8 parts; lane l gives the address of row l%8 of part l/8. */
 template <class E>
-UNWATCHED static inline void load4_as(uint32_t (&r)[4], const E *row, bool across)
+UNWATCHED static inline void load4_as(uint32_t (&r)[4], const E *row, bool across, emu::spot spot)
 {
     emu::aligned16(row);
     emu::read16(row);
-    const unsigned char *all = emu::exchange(&row, sizeof row);
+    const unsigned char *all = emu::exchange(&row, sizeof row, "ldmatrix", spot);
     const unsigned g = emu::self->lane / 4, q = emu::self->lane % 4;
 
     for (unsigned j = 0; j < 4; j++) {
@@ -55,15 +55,15 @@ UNWATCHED static inline void load4_as(uint32_t (&r)[4], const E *row, bool acros
         const E hi = across ? at[2 * q + 1][g] : at[g][2 * q + 1];
         r[j] = (uint32_t)lo.u | (uint32_t)hi.u << 16;
     }
-    emu::lockstep();
+    emu::lockstep(spot);
 }
-template <class E> static inline void load4(uint32_t (&r)[4], const E *row)
+template <class E> static inline void load4(uint32_t (&r)[4], const E *row, EMU_HERE)
 {
-    load4_as(r, row, false);
+    load4_as(r, row, false, at);
 }
-template <class E> static inline void load4_across(uint32_t (&r)[4], const E *row)
+template <class E> static inline void load4_across(uint32_t (&r)[4], const E *row, EMU_HERE)
 {
-    load4_as(r, row, true);
+    load4_as(r, row, true, at);
 }
 static inline void copy16(void *shared, const void *global)
 {

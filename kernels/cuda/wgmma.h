@@ -29,6 +29,7 @@ template <int ROWS> __device__ __forceinline__ int swizzled(int r, int part)
 #ifdef DS_EMU
 static inline uint32_t wg_address(const void *p)
 {
+    emu::aligned16(p);
     return (uint32_t)(static_cast<const unsigned char *>(p) - emu::dynamic);
 }
 #else
@@ -126,20 +127,21 @@ static inline void wg_rows_now(float *c, uint64_t a, uint64_t b, bool add)
     wg_add<E, N, ACROSS>(c, left, b, add);
 }
 template <class E, int N, bool ACROSS = false>
-static inline void wg_rows(float (&c)[N / 8][4], uint64_t a, uint64_t b, bool add)
+static inline void wg_rows(float (&c)[N / 8][4], uint64_t a, uint64_t b, bool add, EMU_HERE)
 {
     const auto read = [a, b] {
         wg_read<GROUP_ROWS>(a, false);
         wg_read<N>(b, ACROSS);
     };
 
-    emu::product_later(&c[0][0], N / 2, nullptr, read,
-                       [a, b, add](float *sums) { wg_rows_now<E, N, ACROSS>(sums, a, b, add); });
+    emu::product_later(
+        &c[0][0], N / 2, emu::operands{nullptr, a, b}, read,
+        [a, b, add](float *sums) { wg_rows_now<E, N, ACROSS>(sums, a, b, add); }, at);
 }
 
 /* c += a b: a's fragments are in registers, b is [16][N]. */
 template <class E, int N>
-static inline void wg_across(float (&c)[N / 8][4], const uint32_t (&a)[4], uint64_t b)
+static inline void wg_across(float (&c)[N / 8][4], const uint32_t (&a)[4], uint64_t b, EMU_HERE)
 {
     struct {
         float at[2][16];
@@ -148,27 +150,28 @@ static inline void wg_across(float (&c)[N / 8][4], const uint32_t (&a)[4], uint6
 
     for (int i = 0; i < 4; i++)
         unpack2<E>(mine + 2 * i, a[i]);
-    const unsigned char *all = emu::exchange(mine, sizeof mine);
+    const unsigned char *all = emu::exchange(mine, sizeof mine, "wgmma.mma_async", at);
     for (unsigned i = 0; i < 2; i++)
         for (unsigned k = 0; k < 16; k++)
             left.at[i][k] =
                 mma_number(all, emu::self->lane / 4 * 4 + k % 8 / 2, i + k / 8 * 2, k % 2);
-    emu::lockstep();
+    emu::lockstep(at);
     const auto read = [b] { wg_read<N>(b, true); };
-    emu::product_later(&c[0][0], N / 2, a, read,
-                       [left, b](float *sums) { wg_add<E, N, true>(sums, left.at, b, true); });
+    emu::product_later(
+        &c[0][0], N / 2, emu::operands{a, 0, b}, read,
+        [left, b](float *sums) { wg_add<E, N, true>(sums, left.at, b, true); }, at);
 }
-static inline void wg_begin()
+static inline void wg_begin(EMU_HERE)
 {
-    emu::products_fence();
+    emu::products_fence(at);
 }
-static inline void wg_commit()
+static inline void wg_commit(EMU_HERE)
 {
-    emu::products_commit();
+    emu::products_commit(at);
 }
-template <int LEFT> static inline void wg_wait()
+template <int LEFT> static inline void wg_wait(EMU_HERE)
 {
-    emu::products_wait(LEFT);
+    emu::products_wait(LEFT, at);
 }
 static inline void wg_visible()
 {

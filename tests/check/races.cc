@@ -1,5 +1,5 @@
 /* races.cc - kernels with a mistake each, and without it: what kernels/cuda/emu/watch.cc finds, and
- * what emu.cc does of products of warpgroups.
+ * what emu.cc does of lanes that part and of products of warpgroups.
  *
  *   races CASE [right]
  */
@@ -19,18 +19,36 @@ enum mistake {
     PAST,
     COPY,
     BYTES,
+    APART,
+    MISSING,
     FENCE, /* from here on: of a product of a warpgroup */
     PROXY,
     LATE,
     EARLY,
     STALE,
     SUMS,
-    LEFT
+    LEFT,
+    COMMIT,
+    ROW,
+    OTHERS
 };
 static const char *const names[] = {
-    "barrier", "warp",  "blocks", "reader", "unwritten", "misaligned", "past", "copy",
-    "bytes",   "fence", "proxy",  "late",   "early",     "stale",      "sums", "left"};
+    "barrier", "warp",  "blocks", "reader",  "unwritten", "misaligned", "past",
+    "copy",    "bytes", "apart",  "missing", "fence",     "proxy",      "late",
+    "early",   "stale", "sums",   "left",    "commit",    "row",        "others"};
 #define MISTAKES ((int)(sizeof names / sizeof *names))
+
+/* Lanes that are not where the others are. */
+static __device__ float parted(enum mistake m, bool right, int i, float x)
+{
+    if (m == MISSING && (right || i != 5))
+        __syncthreads();
+    if (m != APART)
+        return x;
+    if (right || i % 32 < 16) /* the same instruction, of two places */
+        return __shfl_xor_sync(ALL_LANES, x, 1);
+    return __shfl_xor_sync(ALL_LANES, x, 1);
+}
 
 static __global__ void kernel(enum mistake m, bool right, float *out)
 {
@@ -87,6 +105,7 @@ static __global__ void kernel(enum mistake m, bool right, float *out)
         memory[right ? i : i / 2] = 1;
         break;
     default:
+        x = parted(m, right, i, x);
         break;
     }
     out[block * THREADS + i] = x;
@@ -103,6 +122,11 @@ static __global__ void product_kernel(enum mistake m, bool right, float *out)
     float c[COLS / 8][4] = {};
     uint32_t left[4] = {};
     const bool late = m == LATE && !right;
+    /* a row too far, and for the last warp eight */
+    const unsigned left_at = right                                        ? 0
+                             : m == ROW                                   ? PANEL_ROW
+                             : m == OTHERS && threadIdx.x >= GROUP - WARP ? 8 * PANEL_ROW
+                                                                          : 0;
 
     for (unsigned i = threadIdx.x; i < (LEFT_BYTES + RIGHT_BYTES) / 4; i += GROUP)
         word[i] = 0;
@@ -123,8 +147,11 @@ static __global__ void product_kernel(enum mistake m, bool right, float *out)
     if (m == LEFT)
         wg_across<bf16, COLS>(c, left, wg_matrix(memory, 0));
     else
-        wg_rows<bf16, COLS>(c, wg_matrix(memory, 0), wg_matrix(memory + LEFT_BYTES, 0), false);
+        wg_rows<bf16, COLS>(c, wg_matrix(memory + left_at, 0), wg_matrix(memory + LEFT_BYTES, 0),
+                            false);
     wg_commit();
+    if (m == COMMIT && !right && threadIdx.x % WARP == 3)
+        wg_commit();
     if (m == EARLY && !right) {
         __syncthreads();
         if (threadIdx.x >= GROUP - WARP)

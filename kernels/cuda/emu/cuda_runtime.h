@@ -100,8 +100,8 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec);
 
 namespace emu {
 cudaError_t set_shared(const void *kernel, cudaFuncAttribute what, int bytes);
-void queue_launch(const void *kernel, dim3 grid, dim3 block, size_t shared, cudaStream_t s,
-                  std::function<void()> body);
+void queue_launch(const char *name, const void *kernel, dim3 grid, dim3 block, size_t shared,
+                  cudaStream_t s, std::function<void()> body);
 
 /* For libraries on top of it: whether this call is the one that is to fail; are these bytes of one
  * piece of device memory; one more, or one less, of what has to be given back. */

@@ -46,11 +46,18 @@ struct place {
 using place = ucontext_t;
 #endif
 
+/* What a lane makes together with the others of its warp, and where its source has it. */
+struct step {
+    const char *what;
+    spot at;
+};
+
 struct fiber {
     thread_state state;
     place at;
     const meeting *waits = nullptr;
     uint64_t turn = 0; /* of the meeting it waits for */
+    step last = {};    /* which is there */
     bool done = false;
     void *fake = nullptr;
     std::unique_ptr<unsigned char[]> stack;
@@ -60,6 +67,16 @@ struct lanes {
     meeting met;
     unsigned char slot[2][32 * 64]; /* in turns, so that one barrier an exchange is enough */
     unsigned flip[32];
+    /* Since all its lanes met: the steps, as the first lane to come made them; how many each has.
+     */
+    std::vector<step> steps;
+    unsigned made[32];
+};
+
+/* A product that a warpgroup was asked for, as the first of its threads asked. */
+struct asked {
+    uint64_t left, right;
+    spot at;
 };
 
 place home;
@@ -71,6 +88,8 @@ std::vector<std::unique_ptr<fiber>> fibers; /* those that a block needs come fir
 std::vector<fiber *> left;
 std::vector<std::vector<fiber *>> left_of;
 std::vector<lanes> warps;
+std::vector<std::vector<asked>> groups; /* of four warps: products since the block began */
+const char *kernel_name = "";
 meeting everyone;
 const std::function<void()> *body;
 uint64_t random_state;
@@ -100,9 +119,19 @@ fiber *running()
 
 [[noreturn]] void die(const char *what)
 {
-    std::fprintf(stderr, "emulated device: %s (block %u,%u,%u)\n", what, block_at.x, block_at.y,
-                 block_at.z);
+    std::fprintf(stderr, "emulated device: %s (%s, block %u,%u,%u)\n", what, kernel_name,
+                 block_at.x, block_at.y, block_at.z);
     std::abort();
+}
+
+/* With the thread, and what it is at. */
+[[noreturn]] void die_at(const char *what, unsigned thread, const step &s)
+{
+    char text[512];
+
+    std::snprintf(text, sizeof text, "%s: thread %u at %s, %s:%u", what, thread, s.what,
+                  s.at.file_name(), (unsigned)s.at.line());
+    die(text);
 }
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -171,18 +200,39 @@ void enter()
             die("a thread ends before its copies to shared memory do");
         if (!self->products.empty())
             die("a thread ends before its products do");
+        together("its end", spot());
         running()->done = true;
         go_home();
     }
 }
 
-inline void meet(meeting *m)
+/* All lanes of it are at one place: what they did to come there need not be known. */
+void all_here(lanes *w)
+{
+    w->steps.clear();
+    std::memset(w->made, 0, sizeof w->made);
+}
+
+inline bool same_place(const spot &a, const spot &b)
+{
+    return a.line() == b.line() &&
+           (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
+}
+
+inline void meet(meeting *m, const char *what, spot at)
 {
     fiber *f = running();
 
+    together(what, at);
+    f->last = step{what, at};
     if (++m->here == m->members) {
         m->here = 0;
         m->turn++;
+        if (m == &everyone)
+            for (lanes &w : warps)
+                all_here(&w);
+        else
+            all_here(&warps[f->state.warp]);
     } else {
         f->waits = m;
         f->turn = m->turn;
@@ -229,8 +279,11 @@ void run_block()
     const unsigned all = (unsigned)warps.size();
 
     while (!left.empty()) {
-        if (!run_once(&left))
-            die("some threads wait at a barrier that others never reach");
+        if (!run_once(&left)) {
+            const thread_state &t = left[0]->state;
+            die_at("some threads wait at a barrier that others never reach", t.warp * 32 + t.lane,
+                   left[0]->last);
+        }
         const unsigned ahead = draw_below(2 * all);
         if (ahead >= all)
             continue;
@@ -277,6 +330,7 @@ void set_fibers(unsigned n)
         add_fiber();
     warps.resize(n / 32);
     left_of.resize(n / 32);
+    groups.resize((n + 127) / 128);
     for (unsigned i = 0; i < n; i++) {
         thread_state *t = &fibers[i]->state;
         t->tid =
@@ -295,12 +349,16 @@ void begin_block(unsigned n)
         warps[w].met = meeting();
         warps[w].met.members = 32;
         std::memset(warps[w].flip, 0, sizeof warps[w].flip);
+        all_here(&warps[w]);
         left_of[w].clear();
     }
+    for (std::vector<asked> &g : groups)
+        g.clear();
     for (unsigned i = 0; i < n; i++) {
         fiber *f = fibers[i].get();
         thread_state *t = &f->state;
         t->groups = t->product_groups = t->block_syncs = t->warp_syncs = 0;
+        t->products_asked = 0;
         t->fenced = false;
         f->waits = nullptr;
         f->done = false;
@@ -349,10 +407,12 @@ void close_memory()
     is_open = false;
 }
 
-void launch(dim3 grid, dim3 block, size_t shared, const std::function<void()> &kernel)
+void launch(const char *name, dim3 grid, dim3 block, size_t shared,
+            const std::function<void()> &kernel)
 {
     std::vector<unsigned char> memory(shared + 2048);
 
+    kernel_name = name;
     if (grid.x == 0 || grid.y == 0 || grid.z == 0)
         die("an empty grid");
     if (block.x * block.y * block.z > 1024 || block.x * block.y * block.z % 32)
@@ -381,24 +441,42 @@ void launch(dim3 grid, dim3 block, size_t shared, const std::function<void()> &k
     body = nullptr;
 }
 
-void barrier()
+void together(const char *what, spot at)
 {
-    meet(&everyone);
+    lanes *w = &warps[self->warp];
+    const unsigned n = w->made[self->lane]++;
+
+    if (n == w->steps.size()) {
+        w->steps.push_back(step{what, at});
+        return;
+    }
+    const step &s = w->steps[n];
+    if ((s.what == what || std::strcmp(s.what, what) == 0) && same_place(s.at, at))
+        return;
+    char text[256];
+    std::snprintf(text, sizeof text, "lanes of a warp part: one is at %s, %s:%u, and", s.what,
+                  s.at.file_name(), (unsigned)s.at.line());
+    die_at(text, self->warp * 32 + self->lane, step{what, at});
+}
+
+void barrier(spot at)
+{
+    meet(&everyone, "__syncthreads", at);
     self->block_syncs++;
 }
 
-void lockstep()
+void lockstep(spot at)
 {
-    meet(&warps[self->warp].met);
+    meet(&warps[self->warp].met, "lockstep", at);
 }
 
-void warp_barrier()
+void warp_barrier(spot at)
 {
-    lockstep();
+    meet(&warps[self->warp].met, "__syncwarp", at);
     self->warp_syncs++;
 }
 
-const unsigned char *exchange(const void *mine, size_t bytes)
+const unsigned char *exchange(const void *mine, size_t bytes, const char *what, spot at)
 {
     lanes *w = &warps[self->warp];
     unsigned char *slot = w->slot[w->flip[self->lane]++ & 1];
@@ -409,7 +487,7 @@ const unsigned char *exchange(const void *mine, size_t bytes)
         std::memcpy(slot + 64 * self->lane, mine, 4);
     else
         std::memcpy(slot + 64 * self->lane, mine, bytes);
-    meet(&w->met);
+    meet(&w->met, what, at);
     return slot;
 }
 
@@ -450,8 +528,9 @@ void copies_wait(unsigned left)
     });
 }
 
-void products_fence()
+void products_fence(spot at)
 {
+    together("wgmma.fence", at);
     self->fenced = true;
 }
 
@@ -482,6 +561,30 @@ void make_product(product *p)
     p->made = true;
 }
 
+/* Swizzled rows begin at a multiple of eight of them: descriptors here tell of no other offset. */
+bool within_eight_rows(uint64_t descriptor)
+{
+    return (descriptor & 0x3fff) << 4 >> 7 & 7;
+}
+
+/* The n-th product that a thread asks for is the n-th of the others of its warpgroup. */
+void check_operands(const operands &of, spot at)
+{
+    std::vector<asked> *all = &groups[self->warp / 4];
+    const unsigned n = self->products_asked++;
+    const step here = {"wgmma.mma_async", at};
+
+    if ((!of.words && within_eight_rows(of.left)) || within_eight_rows(of.right))
+        die_at("an operand does not begin at the first of eight rows", self->warp * 32 + self->lane,
+               here);
+    if (n == all->size())
+        all->push_back(asked{of.left, of.right, at});
+    const asked &first = (*all)[n];
+    if (first.left != of.left || first.right != of.right || !same_place(first.at, at))
+        die_at("a warpgroup's threads ask for different products", self->warp * 32 + self->lane,
+               here);
+}
+
 void end_product(product *p)
 {
     sums *s = sums_at(p->at);
@@ -498,14 +601,16 @@ void end_product(product *p)
 }
 } // namespace
 
-void product_later(float *at, unsigned n, const uint32_t *left, std::function<void()> read,
-                   std::function<void(float *)> make)
+void product_later(float *at, unsigned n, const operands &of, std::function<void()> read,
+                   std::function<void(float *)> make, spot where)
 {
-    product p = {at, std::move(read), std::move(make), false, self->product_groups, left, {}};
+    product p = {at, std::move(read), std::move(make), false, self->product_groups, of.words, {}};
     sums *s = sums_at(at);
 
+    together("wgmma.mma_async", where);
     if (!self->fenced)
         die("a product of a warpgroup without wgmma.fence before it");
+    check_operands(of, where);
     p.read();
     if (s) {
         check_away(*s);
@@ -516,24 +621,26 @@ void product_later(float *at, unsigned n, const uint32_t *left, std::function<vo
             std::memcpy(at + i, &AWAY, sizeof AWAY);
     }
     s->products++;
-    if (left)
-        std::memcpy(p.was, left, sizeof p.was);
+    if (of.words)
+        std::memcpy(p.was, of.words, sizeof p.was);
     self->products.push_back(std::move(p));
     if (draw() % 2)
         for (product &q : self->products)
             make_product(&q);
 }
 
-void products_commit()
+void products_commit(spot at)
 {
+    together("wgmma.commit_group", at);
     self->product_groups++;
 }
 
-void products_wait(unsigned left)
+void products_wait(unsigned left, spot at)
 {
     std::vector<product> *all = &self->products;
     size_t done = 0;
 
+    together("wgmma.wait_group", at);
     for (; done < all->size() && (*all)[done].group + left < self->product_groups; done++)
         end_product(&(*all)[done]);
     all->erase(all->begin(), all->begin() + (long)done);

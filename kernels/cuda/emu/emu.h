@@ -5,9 +5,11 @@
  * pages, and the host cannot touch it between launches), a missing barrier (fibers run in an order
  * drawn anew at each barrier; the seed is DS_EMU_SEED), what is read before it is written (shared
  * memory and scratch begin as NaN), barriers that not all threads reach (the run ends with a
- * message), products of a warpgroup without their fence. watch.cc finds races whatever the order
- * is. What it cannot find is speed. Streams, memory and launches are cuda_runtime.h's, products
- * cublasLt.h's.
+ * message), lanes of a warp that do not come to the same instructions where all have to, in the
+ * same order (shuffles, barriers, products of tiles), products of a warpgroup without their fence,
+ * with operands that differ between its threads or begin within eight rows. watch.cc finds races
+ * whatever the order is. What it cannot find is speed. Streams, memory and launches are
+ * cuda_runtime.h's, products cublasLt.h's.
  *
  * Not for several host threads at a time.
  */
@@ -19,6 +21,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <source_location>
 #include <tuple>
 #include <type_traits>
 #include <vector>
@@ -41,6 +44,10 @@ template <class T> static inline void __stcs(T *p, T v)
 }
 
 namespace emu {
+typedef std::source_location spot; /* where in a kernel's source */
+/* The last parameter of what says where it was called. */
+#define EMU_HERE emu::spot at = emu::spot::current()
+
 /* A copy to shared memory that does not wait, of a group. */
 struct copy {
     void *to;
@@ -53,6 +60,12 @@ struct sums {
     float *at;
     std::vector<float> of;
     unsigned products;
+};
+/* What a product of a warpgroup is made of: descriptors, the same in all its threads, or four words
+ * of a left operand in registers. */
+struct operands {
+    const uint32_t *words; /* NULL: it has a descriptor */
+    uint64_t left, right;
 };
 /* Its part of such a product, of a group. `left`: four words of its left operand, if they are in
  * registers, and what they were. */
@@ -72,7 +85,7 @@ struct thread_state {
     unsigned groups;               /* committed so far */
     std::vector<product> products; /* on their way */
     std::vector<sums> sums_of;     /* theirs */
-    unsigned product_groups;
+    unsigned product_groups, products_asked;
     bool fenced; /* since it last waited for products, or began */
     unsigned block_syncs, warp_syncs;
 };
@@ -81,13 +94,17 @@ extern dim3 block_at, block_dim; /* blockIdx, blockDim */
 extern dim3 grid_dim;
 extern unsigned char *dynamic; /* the block's dynamic shared memory */
 
-void launch(dim3 grid, dim3 block, size_t shared, const std::function<void()> &kernel);
-void barrier();      /* __syncthreads */
-void warp_barrier(); /* __syncwarp, of all 32 lanes */
-void lockstep();     /* the same, but nothing that memory is ordered by */
+void launch(const char *name, dim3 grid, dim3 block, size_t shared,
+            const std::function<void()> &kernel);
+/* Instructions that the 32 lanes of a warp make together: the lanes' are the same, of the same
+ * places, in the same order, or the run ends with a message that names two of them. */
+void barrier(spot at);                /* __syncthreads */
+void warp_barrier(spot at);           /* __syncwarp */
+void lockstep(spot at);               /* the same, but nothing that memory is ordered by */
+void together(const char *, spot at); /* what is made together, but waits for nobody */
 /* Each lane puts `bytes` (at most 64) down and, when all have, sees those of all: lane i's at
  * 64 * i. Valid until the lane's next exchange. */
-const unsigned char *exchange(const void *mine, size_t bytes);
+const unsigned char *exchange(const void *mine, size_t bytes, const char *what, spot at);
 typedef float exchanged __attribute__((may_alias)); /* a number among those bytes */
 
 /* cp.async of 16 bytes, commit_group and wait_group: until a thread waits for a group its copies
@@ -98,15 +115,14 @@ void copies_commit();
 void copies_wait(unsigned left);
 /* wgmma.mma_async, commit_group and wait_group in the same way: a product is made at once or when
  * it is waited for, as is drawn; `read`, which tells what is read of shared memory, is called both
- * times. Until then the n sums at `at` are NaN; whoever touches them, or a left operand in
- * registers (NULL: there is none), ends the run with a message. After a wait, as at the beginning,
- * wgmma.fence comes before a product, since registers of it may have been touched; else the run
- * ends, too. */
-void products_fence();
-void product_later(float *at, unsigned n, const uint32_t *left, std::function<void()> read,
-                   std::function<void(float *)> make);
-void products_commit();
-void products_wait(unsigned left);
+ * times. Until then the n sums at `sums` are NaN; whoever touches them, or a left operand in
+ * registers, ends the run with a message. After a wait, as at the beginning, wgmma.fence comes
+ * before a product, since registers of it may have been touched; else the run ends, too. */
+void products_fence(spot at);
+void product_later(float *sums, unsigned n, const operands &of, std::function<void()> read,
+                   std::function<void(float *)> make, spot at);
+void products_commit(spot at);
+void products_wait(unsigned left, spot at);
 void aligned16(const void *p); /* or the run ends with a message */
 
 /* What watch.cc is told, where it is there: kernels that are compiled for it tell it the rest. */
@@ -158,8 +174,8 @@ const unsigned char *device_space(); /* NULL before anything was allocated */
 #define blockDim (emu::block_dim)
 #define gridDim (emu::grid_dim)
 #define START(kernel, grid, block, shared, stream, ...)                                            \
-    emu::queue_launch(reinterpret_cast<const void *>(kernel), grid, block, shared, stream,         \
-                      emu::call_of(kernel, __VA_ARGS__))
+    emu::queue_launch(#kernel, reinterpret_cast<const void *>(kernel), grid, block, shared,        \
+                      stream, emu::call_of(kernel, __VA_ARGS__))
 
 namespace emu {
 void lead_there(const void *p); /* to the device's memory, or nowhere; else the run ends */
@@ -177,30 +193,33 @@ static inline std::function<void()> call_of(void (*kernel)(P...), A... a)
 }
 } // namespace emu
 
-static inline void __syncthreads()
+static inline void __syncthreads(EMU_HERE)
 {
-    emu::barrier();
+    emu::barrier(at);
 }
-static inline void __syncwarp()
+static inline void __syncwarp(EMU_HERE)
 {
-    emu::warp_barrier();
+    emu::warp_barrier(at);
 }
-template <class T> static inline T __shfl_xor_sync(unsigned, T v, int mask)
+template <class T> static inline T __shfl_xor_sync(unsigned, T v, int mask, EMU_HERE)
+{
+    const unsigned from = (emu::self->lane ^ (unsigned)mask) & 31;
+    T got;
+
+    std::memcpy(&got, emu::exchange(&v, sizeof v, "__shfl_xor_sync", at) + 64 * from, sizeof got);
+    return got;
+}
+template <class T> static inline T __shfl_sync(unsigned, T v, int lane, EMU_HERE)
 {
     T got;
-    std::memcpy(&got, emu::exchange(&v, sizeof v) + 64 * ((emu::self->lane ^ (unsigned)mask) & 31),
+
+    std::memcpy(&got, emu::exchange(&v, sizeof v, "__shfl_sync", at) + 64 * (lane & 31),
                 sizeof got);
     return got;
 }
-template <class T> static inline T __shfl_sync(unsigned, T v, int lane)
+static inline uint32_t __reduce_max_sync(unsigned, uint32_t v, EMU_HERE)
 {
-    T got;
-    std::memcpy(&got, emu::exchange(&v, sizeof v) + 64 * (lane & 31), sizeof got);
-    return got;
-}
-static inline uint32_t __reduce_max_sync(unsigned, uint32_t v)
-{
-    const unsigned char *all = emu::exchange(&v, sizeof v);
+    const unsigned char *all = emu::exchange(&v, sizeof v, "__reduce_max_sync", at);
 
     for (unsigned i = 0; i < 32; i++) {
         uint32_t other;

@@ -591,8 +591,8 @@ static bool possible(const void *kernel, dim3 grid, dim3 block, size_t shared)
            block.x * block.y * block.z <= 1024 && (large || shared + STATIC_SHARED <= SMALL_SHARED);
 }
 
-void emu::queue_launch(const void *kernel, dim3 grid, dim3 block, size_t shared, cudaStream_t s,
-                       std::function<void()> body)
+void emu::queue_launch(const char *name, const void *kernel, dim3 grid, dim3 block, size_t shared,
+                       cudaStream_t s, std::function<void()> body)
 {
     stream *mine = nullptr;
     cudaError_t status = stream_of(&mine, s);
@@ -600,5 +600,5 @@ void emu::queue_launch(const void *kernel, dim3 grid, dim3 block, size_t shared,
     if (status == cudaSuccess && !possible(kernel, grid, block, shared))
         status = cudaErrorInvalidConfiguration;
     if (ended(status) == cudaSuccess)
-        mine->add([=, body = std::move(body)] { emu::launch(grid, block, shared, body); });
+        mine->add([=, body = std::move(body)] { emu::launch(name, grid, block, shared, body); });
 }
