@@ -4,6 +4,20 @@
 #include <string.h>
 #include <strings.h>
 
+/* zstd, or frames of it without data, which some writers begin with (RFC 8878, section 3.1.2). */
+static bool is_zstd(const uint8_t *p, size_t len)
+{
+    while (len >= 8 && (p[0] & 0xf0) == 0x50 && memcmp(p + 1, "\x2a\x4d\x18", 3) == 0) {
+        const size_t all =
+            8 + ((size_t)p[4] | (size_t)p[5] << 8 | (size_t)p[6] << 16 | (size_t)p[7] << 24);
+        if (all >= len)
+            return true;
+        p += all;
+        len -= all;
+    }
+    return len >= 4 && memcmp(p, "\x28\xb5\x2f\xfd", 4) == 0;
+}
+
 enum ds_packing ds_packmark_sniff(const uint8_t *p, size_t len)
 {
     if (len >= 4 && p[0] == 0x1f && p[1] == 0x8b && p[2] == 8 && (p[3] & 0xe0) == 0)
@@ -13,7 +27,7 @@ enum ds_packing ds_packmark_sniff(const uint8_t *p, size_t len)
                            "7zXZ",
                            6) == 0)
         return DS_PACK_XZ;
-    if (len >= 4 && memcmp(p, "\x28\xb5\x2f\xfd", 4) == 0)
+    if (is_zstd(p, len))
         return DS_PACK_ZST;
     if (len >= 10 && memcmp(p, "BZh", 3) == 0 && p[3] >= '1' && p[3] <= '9' &&
         (memcmp(p + 4, "1AY&SY", 6) == 0 || memcmp(p + 4, "\x17\x72\x45\x38\x50\x90", 6) == 0))

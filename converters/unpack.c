@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <zlib.h>
+#include <zstd.h>
 
 #include "buf.h"
 #include "io.h"
@@ -21,6 +22,8 @@
 #define HEADER_SIZE (8u << 10) /* is read at once where only headers are looked at */
 #define RATIO_FROM (16u << 20) /* small files may be as repetitive as they like */
 #define NAME_LIMIT 4096
+#define FRAME_FIRST 5    /* bytes of a frame of zstd say how long its header is */
+#define BAD_MEMBERS 1000 /* of a zip: after so many it is not begun anew any more */
 
 struct ds_unpack {
     int fd;
@@ -33,14 +36,21 @@ struct ds_unpack {
     uint8_t *in;
     uint64_t consumed, size; /* of the archive; size 0 = not a file */
     z_stream z;
+    ZSTD_DStream *zstd;
+    size_t hint; /* of zstd: with how many bytes its next block is whole */
     uint8_t *unzipped;
     size_t zpos, zlen; /* compressed bytes that wait in `in` */
     bool z_on, z_over, z_eof, seekable;
     uint64_t out, members;
     bool open_member, first, at_end;
     bool placed;          /* places of members are asked for */
-    const uint8_t *block; /* of a file that is only compressed: what waits to be read */
+    const uint8_t *block; /* of the member: what waits to be read */
     size_t nblock;
+    uint64_t pos, hole;        /* how much of it was read; zeros before the block */
+    uint64_t headers;          /* that were read */
+    unsigned bad;              /* members of which libarchive lost its way */
+    bool goes_on, anew;        /* behind a member that failed; and it has to begin anew for that */
+    bool over;                 /* it does not */
     uint64_t next;             /* where the header behind such a member is; 0: anywhere */
     struct archive_entry *now; /* the current member */
     ds_buf clean;              /* the member's name */
@@ -86,10 +96,31 @@ static int over_limit(ds_unpack *u, uint64_t out, ds_err *err)
     return 0;
 }
 
-static int gz_broken(ds_unpack *u, const char *why)
+static int z_broken(ds_unpack *u, const char *why)
 {
-    return ds_fail(&u->inner, DS_FAIL, "%s: damaged gzip data near byte %" PRIu64 ": %s", u->name,
-                   u->consumed - u->zlen, why);
+    return ds_fail(&u->inner, DS_CORRUPT, "%s: damaged %s data near byte %" PRIu64 ": %s", u->name,
+                   u->zstd ? "zstd" : "gzip", u->consumed - u->zlen, why);
+}
+
+/* Compressed bytes, if none wait. */
+static int z_fill(ds_unpack *u)
+{
+    if (u->zlen > 0 || u->z_eof)
+        return 0;
+    const ssize_t got = raw_read(u, u->in, IN_SIZE);
+    if (got < 0)
+        return -1;
+    u->z_eof = got == 0;
+    u->zpos = 0;
+    u->zlen = (size_t)got;
+    return 0;
+}
+
+/* What came out of it, if that is not too much. */
+static ssize_t z_gave(ds_unpack *u, size_t n)
+{
+    u->out += n;
+    return over_limit(u, u->out, &u->inner) != 0 ? -1 : (ssize_t)n;
 }
 
 /* Between members of a gzip file: another one, padding, or the end. Returns 1 to go on, 0 at the
@@ -103,7 +134,7 @@ static int gz_next_member(ds_unpack *u)
     if (u->zlen == 0)
         return u->z_eof ? 0 : 1;
     if (inflateReset(&u->z) != Z_OK) {
-        gz_broken(u, "cannot go on");
+        z_broken(u, "cannot go on");
         return -1;
     }
     u->z_over = false;
@@ -116,14 +147,8 @@ static ssize_t gz_read(ds_unpack *u, const void **buf)
     u->z.next_out = u->unzipped;
     u->z.avail_out = OUT_SIZE;
     while (u->z.avail_out == OUT_SIZE) {
-        if (u->zlen == 0 && !u->z_eof) {
-            ssize_t got = raw_read(u, u->in, IN_SIZE);
-            if (got < 0)
-                return -1;
-            u->z_eof = got == 0;
-            u->zpos = 0;
-            u->zlen = (size_t)got;
-        }
+        if (z_fill(u) != 0)
+            return -1;
         if (u->z_over) {
             int more = gz_next_member(u);
             if (more <= 0)
@@ -139,13 +164,37 @@ static ssize_t gz_read(ds_unpack *u, const void **buf)
         if (rc == Z_STREAM_END)
             u->z_over = true;
         else if (rc == Z_BUF_ERROR && u->z_eof)
-            return gz_broken(u, "the file ends too early");
+            return z_broken(u, "the file ends too early");
         else if (rc != Z_OK && rc != Z_BUF_ERROR && u->z.avail_out == OUT_SIZE)
-            return gz_broken(u, u->z.msg ? u->z.msg : "it cannot be read");
+            return z_broken(u, u->z.msg ? u->z.msg : "it cannot be read");
     }
-    ssize_t n = (ssize_t)(OUT_SIZE - u->z.avail_out);
-    u->out += (uint64_t)n;
-    return over_limit(u, u->out, &u->inner) != 0 ? -1 : n;
+    return z_gave(u, OUT_SIZE - u->z.avail_out);
+}
+
+/* Block by block, as what it says it wants next allows: of a call that fails nothing comes out, and
+ * what was before the damage is to. Frames may follow each other, and some hold no data. */
+static ssize_t zst_read(ds_unpack *u, const void **buf)
+{
+    ZSTD_outBuffer out = {.dst = u->unzipped, .size = OUT_SIZE};
+    *buf = u->unzipped;
+    while (out.pos == 0) {
+        if (z_fill(u) != 0)
+            return -1;
+        const bool end = u->zlen == 0;
+        if (end && u->z_over)
+            return 0;
+        const size_t most = u->z_over ? FRAME_FIRST : u->hint;
+        ZSTD_inBuffer in = {.src = u->in + u->zpos, .size = u->zlen < most ? u->zlen : most};
+        u->hint = ZSTD_decompressStream(u->zstd, &out, &in);
+        if (ZSTD_isError(u->hint))
+            return z_broken(u, ZSTD_getErrorName(u->hint));
+        u->zpos += in.pos;
+        u->zlen -= in.pos;
+        u->z_over = u->hint == 0;
+        if (end && out.pos == 0 && !u->z_over)
+            return z_broken(u, "the file ends too early");
+    }
+    return z_gave(u, out.pos);
 }
 
 static ssize_t on_read(struct archive *a, void *ctx, const void **buf)
@@ -153,7 +202,7 @@ static ssize_t on_read(struct archive *a, void *ctx, const void **buf)
     ds_unpack *u = ctx;
     ssize_t n;
     if (u->z_on) {
-        n = gz_read(u, buf);
+        n = u->zstd ? zst_read(u, buf) : gz_read(u, buf);
     } else {
         *buf = u->in;
         n = raw_read(u, u->in, u->placed ? HEADER_SIZE : IN_SIZE);
@@ -196,11 +245,15 @@ static int64_t on_seek(struct archive *a, void *ctx, int64_t offset, int whence)
 
 static int broken(ds_unpack *u, ds_err *err)
 {
+    u->over = !u->goes_on;
     if (u->inner.code)
         return ds_fail(err, u->inner.code, "%s", u->inner.msg);
     const char *why = archive_error_string(u->a);
-    return ds_fail(err, DS_FAIL, "%s: damaged archive near byte %" PRIu64 ": %s", u->name,
-                   u->consumed, why ? why : "it cannot be read");
+    return ds_fail(err, DS_CORRUPT, "%s: damaged archive near byte %" PRIu64 ": %s%s", u->name,
+                   u->consumed, why ? why : "it cannot be read",
+                   u->over && u->now && archive_format(u->a) != ARCHIVE_FORMAT_RAW
+                       ? "; what follows in it is not read"
+                       : "");
 }
 
 static int choose(ds_unpack *u)
@@ -217,14 +270,11 @@ static int choose(ds_unpack *u)
     case DS_PACK_XZ:
         rc = archive_read_support_filter_xz(a);
         break;
-    case DS_PACK_ZST:
-        rc = archive_read_support_filter_zstd(a);
-        break;
     case DS_PACK_BZ2:
         rc = archive_read_support_filter_bzip2(a);
         break;
     default:
-        break; /* gz is unpacked here */
+        break; /* gz and zst are unpacked here */
     }
     if (rc != ARCHIVE_OK)
         return rc;
@@ -239,11 +289,14 @@ static int start(ds_unpack *u, ds_err *err)
     u->a = archive_read_new();
     if (!u->a)
         return ds_fail_nomem(err);
-    if (u->packing == DS_PACK_GZ) {
+    const bool zst = u->packing == DS_PACK_ZST;
+    if (zst || u->packing == DS_PACK_GZ) {
         u->unzipped = malloc(OUT_SIZE);
-        if (!u->unzipped || inflateInit2(&u->z, 15 + 16) != Z_OK)
+        if (!u->unzipped || (zst && !(u->zstd = ZSTD_createDStream())) ||
+            (!zst && inflateInit2(&u->z, 15 + 16) != Z_OK))
             return ds_fail_nomem(err);
         u->z_on = true;
+        u->z_over = zst;
     }
     if (choose(u) != ARCHIVE_OK || archive_read_set_read_callback(u->a, on_read) != ARCHIVE_OK ||
         archive_read_set_callback_data(u->a, u) != ARCHIVE_OK)
@@ -297,8 +350,9 @@ void ds_unpack_free(ds_unpack *u)
         return;
     if (u->a)
         archive_read_free(u->a);
-    if (u->z_on)
+    if (u->z_on && !u->zstd)
         inflateEnd(&u->z);
+    ZSTD_freeDStream(u->zstd);
     if (u->locale)
         freelocale(u->locale);
     free(u->unzipped);
@@ -365,7 +419,7 @@ static int check_end(const ds_unpack *u, ds_err *err)
 
     return !tar || archive_filter_bytes(u->a, 0) > at
                ? 0
-               : ds_fail(err, DS_FAIL,
+               : ds_fail(err, DS_CORRUPT,
                          "%s: damaged archive near byte %" PRIu64
                          ": it ends without its end mark, as one that was cut off",
                          u->name, (uint64_t)at);
@@ -377,13 +431,38 @@ static int header(ds_unpack *u, struct archive_entry **e, ds_err *err)
     u->next = 0;
     int rc = archive_read_next_header(u->a, e);
     u->now = rc == ARCHIVE_OK || rc == ARCHIVE_WARN ? *e : NULL;
+    u->headers += u->now != NULL;
+    u->nblock = 0;
+    u->pos = u->hole = 0;
     if (u->now && want && archive_read_header_position(u->a) != (int64_t)want)
-        return ds_fail(err, DS_FAIL, "%s: damaged archive near byte %" PRIu64, u->name, want);
+        return ds_fail(err, DS_CORRUPT, "%s: damaged archive near byte %" PRIu64, u->name, want);
     if (rc == ARCHIVE_EOF && !u->inner.code)
         return check_end(u, err);
     if (rc == ARCHIVE_OK || (rc == ARCHIVE_WARN && !u->inner.code))
         return 1;
     return broken(u, err);
+}
+
+/* A zip in a file says at its end where its members lie: those behind one that libarchive lost its
+ * way in are found when it begins anew. */
+static int begin_anew(ds_unpack *u, ds_err *err)
+{
+    const uint64_t had = u->headers;
+    struct archive_entry *e;
+    archive_read_free(u->a);
+    u->a = NULL;
+    u->now = NULL;
+    u->open_member = false;
+    u->headers = 0;
+    if (lseek(u->fd, 0, SEEK_SET) != 0)
+        return ds_fail_errno(err, errno, "%s", u->name);
+    int rc = start(u, err);
+    while (rc == 0 && u->headers < had)
+        if ((rc = header(u, &e, err)) == 1)
+            rc = 0;
+        else if (rc == 0)
+            return broken(u, err); /* it was longer before */
+    return rc;
 }
 
 bool ds_unpack_time(int64_t *ns, int64_t seconds, long rest)
@@ -450,7 +529,9 @@ static int next_member(ds_unpack *u, ds_member *m, ds_err *err)
     for (;;) {
         if (u->at_end)
             return 0;
-        int rc = discard(u, err);
+        const bool anew = u->anew;
+        u->goes_on = u->anew = false;
+        int rc = anew ? begin_anew(u, err) : discard(u, err);
         if (rc != 0)
             return rc;
         if ((rc = header(u, &e, err)) < 0)
@@ -500,31 +581,57 @@ bool ds_unpack_place(ds_unpack *u, uint64_t *offset, uint64_t *size)
     return true;
 }
 
+/* The current member failed. Where libarchive lost its way for good there may be another one. */
+static la_ssize_t lost(ds_unpack *u, int rc)
+{
+    u->nblock = 0;
+    u->open_member = false;
+    u->anew =
+        rc == ARCHIVE_FATAL && u->packing == DS_PACK_ZIP && u->seekable && u->bad++ < BAD_MEMBERS;
+    u->goes_on = !u->inner.code && (rc != ARCHIVE_FATAL || u->anew);
+    return -1;
+}
+
 /* As archive_read_data, which would forget what it has when what follows is damaged. */
 static la_ssize_t read_block(ds_unpack *u, uint8_t *to, size_t n)
 {
+    const bool tar = (archive_format(u->a) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_TAR;
     const void *p = NULL;
-    la_int64_t at;
-    while (u->nblock == 0) {
+    la_int64_t at = 0;
+    while (u->nblock == 0 && u->hole == 0) {
         const int rc = archive_read_data_block(u->a, &p, &u->nblock, &at);
+        if (rc == ARCHIVE_EOF) { /* a file with holes may end with one */
+            const la_int64_t size = tar && u->now ? archive_entry_size(u->now) : 0;
+            u->nblock = 0;
+            if (size < 0 || (uint64_t)size <= u->pos)
+                return 0;
+            u->hole = (uint64_t)size - u->pos;
+            break;
+        }
         if (rc != ARCHIVE_OK)
-            return rc == ARCHIVE_EOF ? 0 : rc;
+            return lost(u, rc);
         u->block = p;
+        u->hole = at > 0 && (uint64_t)at > u->pos ? (uint64_t)at - u->pos : 0;
     }
-    n = n < u->nblock ? n : u->nblock;
-    memcpy(to, u->block, n);
-    u->block += n;
-    u->nblock -= n;
+    if (u->hole > 0) {
+        n = u->hole < n ? (size_t)u->hole : n;
+        memset(to, 0, n);
+        u->hole -= n;
+    } else {
+        n = n < u->nblock ? n : u->nblock;
+        memcpy(to, u->block, n);
+        u->block += n;
+        u->nblock -= n;
+    }
+    u->pos += n;
     return (la_ssize_t)n;
 }
 
 int ds_unpack_read(ds_unpack *u, void *buf, size_t n, size_t *got, ds_err *err)
 {
-    const bool bare = archive_format(u->a) == ARCHIVE_FORMAT_RAW;
     *got = 0;
     while (u->open_member && *got < n) {
-        uint8_t *to = (uint8_t *)buf + *got;
-        la_ssize_t k = bare ? read_block(u, to, n - *got) : archive_read_data(u->a, to, n - *got);
+        const la_ssize_t k = read_block(u, (uint8_t *)buf + *got, n - *got);
         if (k < 0 || u->inner.code)
             return broken(u, err);
         if (k == 0) {
@@ -535,9 +642,15 @@ int ds_unpack_read(ds_unpack *u, void *buf, size_t n, size_t *got, ds_err *err)
         if (!u->z_on) {
             u->out += (uint64_t)k;
             int rc = over_limit(u, u->out, err);
+            u->over = rc != 0;
             if (rc != 0)
                 return rc;
         }
     }
     return 0;
+}
+
+bool ds_unpack_over(const ds_unpack *u)
+{
+    return u->over;
 }

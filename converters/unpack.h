@@ -1,11 +1,11 @@
 /* unpack.h - the files inside archives and compressed files, under limits.
  *
- * tar, zip and 7z through libarchive; gz (zlib, which checks its sums), xz, zst, bz2, alone or
- * around a tar. What it is is decided by its first bytes. Untrusted: what comes out may not be
- * larger than max_ratio times what went in (once past 16 MiB) nor than max_bytes; a member whose
- * name is absolute, holds "..", or is not UTF-8 is refused; links, devices and archives inside
- * archives are not followed. Nothing is ever written to disk. Reads forward only, except zip and 7z
- * in files. One thread an object.
+ * tar, zip and 7z through libarchive; gz (zlib, which checks its sums), zst (libzstd), xz, bz2,
+ * alone or around a tar. What it is is decided by its first bytes. Untrusted: what comes out may
+ * not be larger than max_ratio times what went in (once past 16 MiB) nor than max_bytes; a member
+ * whose name is absolute, holds "..", or is not UTF-8 is refused; links, devices and archives
+ * inside archives are not followed. Nothing is ever written to disk. Reads forward only, except zip
+ * and 7z in files. One thread an object.
  */
 #ifndef DS_UNPACK_H
 #define DS_UNPACK_H
@@ -55,8 +55,12 @@ int ds_unpack_new(ds_unpack **u, int fd, const char *name, const uint8_t *head, 
 /* 1 and the next member (folders are stepped over); 0 at the end; negative: the archive is broken
  * or over a limit. */
 int ds_unpack_next(ds_unpack *u, ds_member *m, ds_err *err);
-/* Reads the current member: *got < n only at its end. */
+/* Reads the current member: *got < n only at its end, or where it fails: what came before is there.
+ * DS_CORRUPT: it is damaged; DS_FAIL: over a limit; DS_IO. */
 int ds_unpack_read(ds_unpack *u, void *buf, size_t n, size_t *got, ds_err *err);
+/* After a failure: whether nothing that follows can be read, either. Else ds_unpack_next goes on
+ * behind the member that failed. */
+bool ds_unpack_over(const ds_unpack *u);
 /* Where the bytes of the current member lie in the archive as they are, so that they need not be
  * read here: of a tar that is a file and not compressed. False: read them. Once it was true, the
  * next call is ds_unpack_next. */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "buf.h"
+#include "filerec.h"
 #include "io.h"
 #include "utf8.h"
 
@@ -33,6 +34,7 @@ struct ds_walk {
     level levels[DS_WALK_DEPTH_MAX];
     size_t depth;
     ds_buf path;      /* of the entry */
+    ds_buf shown;     /* its name, where that is no UTF-8 */
     size_t name_from; /* where the relative name begins in it */
     uint64_t links, special, stores;
     char words[256];
@@ -64,6 +66,7 @@ void ds_walk_free(ds_walk *w)
     for (size_t i = 0; i < w->depth; i++)
         level_fini(&w->levels[i]);
     ds_buf_fini(&w->path);
+    ds_buf_fini(&w->shown);
     free(w);
 }
 
@@ -148,6 +151,16 @@ static int problem(ds_walk *w, ds_walk_entry *e, const char *reason, const char 
     return 1;
 }
 
+/* A name that is no UTF-8 is told of as the key that `dsprep files` would give it. */
+static int bad_name(ds_walk *w, ds_walk_entry *e, ds_err *err)
+{
+    w->shown.len = 0;
+    int rc = ds_filename_key(&w->shown, e->name, strlen(e->name), err);
+    if (rc == 0 && !(e->name = ds_buf_cstr(&w->shown)))
+        rc = ds_fail_nomem(err);
+    return rc ? rc : problem(w, e, "bad name", "its name is not UTF-8", 0);
+}
+
 static int lend(ds_walk *w, ds_walk_entry *e, ds_err *err)
 {
     e->path = ds_buf_cstr(&w->path);
@@ -219,7 +232,7 @@ static int operand(ds_walk *w, ds_walk_entry *e, ds_err *err)
         e->kind = DS_WALK_FILE;
         e->pipe = !S_ISREG(st.st_mode);
         if (ds_utf8_check((const uint8_t *)e->name, strlen(e->name)) != strlen(e->name))
-            return problem(w, e, "bad name", "its name is not UTF-8", 0);
+            return bad_name(w, e, err);
         return 1;
     }
     if (w->path.len > 0 && w->path.data[w->path.len - 1] != '/' && ds_buf_putc(&w->path, '/') != 0)
@@ -257,7 +270,7 @@ int ds_walk_next(ds_walk *w, ds_walk_entry *e, ds_err *err)
         if (rc != 0)
             return rc;
         if (ds_utf8_check((const uint8_t *)name, strlen(name)) != strlen(name))
-            return problem(w, e, "bad name", "its name is not UTF-8", 0);
+            return bad_name(w, e, err);
         if (!n->folder) {
             e->kind = DS_WALK_FILE;
             return 1;

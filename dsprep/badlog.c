@@ -60,10 +60,13 @@ static int put_line(ds_badlog *b, const ds_textproblem *p, ds_err *err)
 }
 
 /* The exit status is told by the same table whether an input is passed to a stage or to these: that
- * the system would not read it is not that something is wrong in it. */
+ * the system would not read it, or that its bytes are not what they were, is not that something is
+ * wrong in it. */
 static int code_of(const ds_textproblem *p)
 {
-    return strcmp(p->reason, "unreadable") == 0 ? DS_IO : DS_FAIL;
+    return strcmp(p->reason, "unreadable") == 0        ? DS_IO
+           : strcmp(p->reason, "damaged archive") == 0 ? DS_CORRUPT
+                                                       : DS_FAIL;
 }
 
 static int describe(const ds_badlog *b, const ds_textproblem *p, ds_err *to)

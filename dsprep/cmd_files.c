@@ -130,7 +130,9 @@ static int columns(files *f, ds_rows *rows, const ds_treeentry *e, ds_err *err)
 static int failed(files *f, ds_treewalk *w, const ds_treeentry *e, ds_rows *rows, const ds_err *why,
                   ds_err *err)
 {
-    const char *reason = ds_is_io(why->code) ? "unreadable" : "incomplete";
+    const char *reason = ds_is_io(why->code)       ? "unreadable"
+                         : why->code == DS_CORRUPT ? "damaged archive"
+                                                   : "incomplete";
     const int rc = ds_rows_drop(rows, err);
 
     ds_treewalk_pass_over(w);

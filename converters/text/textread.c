@@ -172,7 +172,7 @@ static int member(ds_textread *r, ds_unpack *u, const opened *in, const ds_membe
         rc = ds_textrun_stream(
             run, &f, full,
             r->o.format ? r->o.format : ds_textformat_of(m->name ? m->name : in->name), err);
-        *stop = f.lost;
+        *stop = f.lost && ds_unpack_over(u);
     }
     ds_buf_fini(&name);
     return rc;
@@ -186,7 +186,8 @@ static int broken_archive(ds_textread *r, const opened *in, const ds_err *why, d
         return ds_fail_nomem(err);
     if (strncmp(words, in->name, n) == 0 && words[n] == ':' && words[n + 1] == ' ')
         words += n + 2;
-    return ds_textrun_refuse(&r->run, in->name, "damaged archive", true, words, err);
+    return ds_textrun_refuse(&r->run, in->name, ds_textstream_lost(why->code, true), true, words,
+                             err);
 }
 
 static int archive(ds_textread *r, const opened *in, ds_err *err)

@@ -54,6 +54,8 @@ typedef struct ds_rowparser {
      * found. DS_FAIL: it is not one of its sources, *reason is a slug to count by. */
     int (*open)(void *ctx, void **state, const char *name, const uint8_t *p, size_t len,
                 size_t *used, ds_buf *note, const char **reason, ds_err *err);
+    /* Whether open can tell by these bytes what it would tell by more of them. NULL: always. */
+    bool (*enough)(void *ctx, const uint8_t *p, size_t len);
     /* As ds_text_whole. */
     size_t (*whole)(const void *state, const uint8_t *p, size_t len);
     /* Brings `before`, what the bytes so far say of the records that follow, from the beginning of

@@ -141,11 +141,18 @@ static bool over(const stream *s)
     return s->f->eof || s->failure.code != 0;
 }
 
+const char *ds_textstream_lost(int code, bool packed)
+{
+    return !packed || ds_is_io(code) ? "unreadable"
+           : code == DS_CORRUPT      ? "damaged archive"
+                                     : "over limit";
+}
+
 /* The feed failed: says so. The message names the file already when reading failed. */
 static int report_failure(ds_textrun *r, stream *s, ds_err *err)
 {
     const char *reason =
-        s->f->lost ? (s->f->unpack ? "damaged archive" : "unreadable") : "bad encoding";
+        s->f->lost ? ds_textstream_lost(s->failure.code, s->f->unpack) : "bad encoding";
     size_t n = strlen(s->name);
     const char *why = s->failure.msg;
     if (strncmp(why, s->name, n) == 0 && why[n] == ':' && why[n + 1] == ' ')
@@ -213,6 +220,14 @@ static int read_head(ds_textrun *r, stream *s, const ds_buf *in, size_t len, siz
     return note ? r->sink->note(r->sink->ctx, s->name, note, err) : ds_fail_nomem(err);
 }
 
+/* Whether what was read tells a parser what the source is. Of a first line without end it is read
+ * for as long as a record may be; then that line is dropped, and what follows tells. */
+static bool tells(const ds_textrun *r, const stream *s, const ds_buf *in)
+{
+    const ds_rowparser *k = r->o->parser;
+    return s->have_head || over(s) || !k->enough || k->enough(k->ctx, in->data, in->len);
+}
+
 /* Reads until `in` holds whole records: *whole bytes, *used of them a header. 0 bytes: at the end
  * nothing is left, or else the first record is too long. */
 static int fill_block(ds_textrun *r, stream *s, ds_buf *in, size_t *whole, size_t *used, bool *go,
@@ -223,6 +238,12 @@ static int fill_block(ds_textrun *r, stream *s, ds_buf *in, size_t *whole, size_
     for (;;) {
         size_t head = 0;
         int rc = fill(r, s, in, in->len > BLOCK ? in->len : BLOCK, err);
+        if (rc == 0 && parsed && !tells(r, s, in)) {
+            *whole = 0;
+            if (in->len > r->o->max_record + 2)
+                return 0;
+            continue;
+        }
         if (rc == 0 && parsed)
             rc = read_head(r, s, in, in->len, &head, go, err);
         if (rc != 0 || !*go)

@@ -47,6 +47,8 @@ int ds_textrun_source(ds_textrun *r, const char *name, uint64_t size, const ds_s
 /* A problem with a whole file. */
 int ds_textrun_refuse(ds_textrun *r, const char *name, const char *reason, bool lost,
                       const char *why, ds_err *err);
+/* The reason for what could not be read to its end, for a code of feed.h or unpack.h. */
+const char *ds_textstream_lost(int code, bool packed);
 /* Reads a feed (hasher, encoding and the source of bytes set; begun and finished here) to its end.
  */
 int ds_textrun_stream(ds_textrun *r, ds_feed *f, const char *name, enum ds_textformat format,

@@ -132,7 +132,8 @@ static bool in_place(ds_dicominput *in, ds_dicom_in *out)
     return out->fd >= 0;
 }
 
-/* The current member into a temporary. A broken archive ends it and is a problem of its own. */
+/* The current member into a temporary. One that is damaged is a problem of its own, and the last
+ * one where nothing can be read behind it. */
 static int spool_member(ds_dicominput *in, ds_dicom_in *out, ds_err *err)
 {
     uint8_t buf[64 << 10];
@@ -146,7 +147,8 @@ static int spool_member(ds_dicominput *in, ds_dicom_in *out, ds_err *err)
         if (rc != 0) {
             close(out->fd);
             out->fd = -1;
-            end_archive(in);
+            if (ds_unpack_over(in->archive))
+                end_archive(in);
             return problem(out, "broken-archive", bad.msg, err);
         }
         rc = spool_put(out, buf, got, err);

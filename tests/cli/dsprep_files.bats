@@ -167,14 +167,14 @@ P
     head -c 1024 good.tar >between.tar # and not one byte of a member is missing
     for packed in between.tar between.tar.gz; do
         [ -e $packed ] || gzip -k between.tar
-        exits 1 dsprep files $packed -o shards
+        exits 12 dsprep files $packed -o shards
         has "$packed: damaged archive near byte 1024: it ends without its end mark"
-        exits 1 dsprep text $packed -o shards
+        exits 12 dsprep text $packed -o shards
         exits 3 dsprep files --on-error=skip $packed -o "some-$packed"
         has "2 input = 1 output + 0 held + 1 failed"
     done
     head -c 700 good.tar >cut.tar
-    exits 1 dsprep files cut.tar -o shards
+    exits 12 dsprep files cut.tar -o shards
     has "cut.tar"
     [ ! -e shards ] || [ -z "$(ls -A shards)" ]
     exits 3 dsprep files --on-error skip cut.tar d -o some

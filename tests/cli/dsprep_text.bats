@@ -169,12 +169,56 @@ END
     has 'outer.tar/inner.tar' 'not looked into' '1 output'
     lines 20000 >l.txt && gzip l.txt && head -c 20000 l.txt.gz >cut.gz
     run_text cut.gz
-    [ "$status" -eq 1 ]
+    [ "$status" -eq 12 ]
     has 'cut.gz' 'ends too early'
     run_text --on-error=skip --split line cut.gz
     [ "$status" -eq 3 ]
     has '1 failed'
     exits 0 dsprep check out.dsr
+}
+
+@test "text: damage in an archive costs the member that has it, and of that what is behind the damage" {
+    lines 3000 >a && lines 40000 | tail -n 9000 >b && echo last >c
+    python3 - <<'EOF'
+import zipfile
+for name in "crc", "data":
+    with zipfile.ZipFile(name + ".zip", "w", zipfile.ZIP_DEFLATED) as z:
+        for f in "abc":
+            z.writestr(f, open(f).read())
+        b = z.getinfo("b")
+    data = bytearray(open(name + ".zip", "rb").read())
+    if name == "crc":
+        crc = b.CRC.to_bytes(4, "little")
+        data = data.replace(crc, bytes(c ^ 1 for c in crc))
+    else:
+        data[b.header_offset + 100000 : b.header_offset + 100020] = b"\xff" * 20
+    open(name + ".zip", "wb").write(data)
+EOF
+    for z in crc data; do
+        run_text --split line --on-error=skip $z.zip
+        [ "$status" -eq 3 ]
+        has "$z.zip/b: " 'damaged archive' ' 1 failed'
+        dsprep cat --no-key -c text out.dsr | grep -q '"text":"last"'
+        [ "$(dsprep info --sources out.dsr | grep -c "$z.zip/[ac]")" -eq 2 ]
+    done
+    tar cf all.tar a b c && head -c 600000 all.tar >cut.tar
+    run_text --split line --on-error=skip cut.tar
+    [ "$status" -eq 3 ]
+    has 'cut.tar/b: ' 'what follows in it is not read'
+    [ "$(dsprep cat out.dsr | wc -l)" -gt 6000 ]
+}
+
+@test "text: zstd frames without data, and bytes behind the last one" {
+    lines 5000 >a && zstd -q a -o z
+    { printf '\120\052\115\030\010\0\0\0pzstd...'; cat z; } >front.zst
+    { cat front.zst z; echo garbage; } >garbage.zst
+    dsprep text -q --split line front.zst | dsprep cat --no-key -c text >got
+    dsprep text -q --split line a | dsprep cat --no-key -c text | cmp - got
+    run_text --split line --on-error=skip garbage.zst
+    [ "$status" -eq 3 ]
+    has 'damaged zstd data' '10000 output + 0 held + 1 failed'
+    head -c 100000 z >cut.zst
+    exits 12 dsprep text --split line cut.zst
 }
 
 @test "text: a bomb is not unpacked" {
@@ -285,7 +329,7 @@ END
     mkdir d && echo x >"d/bad"$'\xff' && echo y >d/ok
     run_text d
     [ "$status" -eq 1 ]
-    has 'not UTF-8'
+    has $'bad\xef\xbf\xbdff: its name is not UTF-8'
     if [ -r /proc/self/mem ]; then
         run_text --on-error=skip /proc/self/mem ok.txt
         [ "$status" -eq 3 ]
@@ -453,7 +497,7 @@ END
         more.gz) [ "$n" -eq 60000 ] ;;
         *) [ "$n" -gt 10000 ] ;;
         esac
-        exits 1 bash -c "dsprep text --split line $f >o.dsr"
+        exits 12 bash -c "dsprep text --split line $f >o.dsr"
     done
 }
 
