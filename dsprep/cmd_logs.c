@@ -42,9 +42,10 @@ const ds_command ds_cmd_logs = {
         "(security events), windows-xml (events), w3c (IIS, Exchange, CloudFront), zeek, "
         "vpc-flow, aws-alb, json-array (a document that holds an array of records: CloudTrail, "
         "Azure, Elasticsearch), app (a time, a level, a message), lines (of text, and nothing "
-        "more) and pattern. auto decides for each file by its first 64 KiB: the most specific "
-        "of the formats that read the most records, if they read at least three quarters of "
-        "them, and lines otherwise; it says what it decided and why (with --json as "
+        "more) and pattern. auto decides for each file by its first 64 KiB (those behind the "
+        "first line, if that is longer): the most specific of the formats that read the most "
+        "records, if they read at least three quarters of them, "
+        "and lines otherwise; it says what it decided and why (with --json as "
         "{\"source\", \"format\", \"evidence\"}). From a folder or archive it leaves out, by "
         "name, files that are not text, such as wtmp.\n\n"
         "The column text is the message, time is UTC in nanoseconds, severity is the number of "
@@ -161,8 +162,15 @@ static int peek(logs_ctx *c, const char *path, ds_buf *out, ds_err *err)
     if (rc == 0)
         rc = ds_hasher_new(&hasher, err);
     f.hasher = hasher;
-    if (rc == 0 && (rc = ds_feed_begin(&f, err)) == 0)
-        rc = ds_feed_fill(&f, out, DS_LOGGUESS_BYTES, NULL);
+    rc = rc == 0 ? ds_feed_begin(&f, err) : rc;
+    while (rc == 0 && !f.eof && !ds_logguess_enough(&c->log, out->data, out->len)) {
+        rc = ds_feed_fill(&f, out, out->len + DS_LOGGUESS_BYTES, NULL);
+        if (out->len > c->o.max_record &&
+            !ds_logguess_enough(&c->log, out->data, out->len)) { /* what is behind it tells */
+            out->len = 0;
+            break;
+        }
+    }
     ds_feed_fini(&f);
     ds_hasher_free(hasher);
     ds_unpack_free(u);

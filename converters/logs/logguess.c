@@ -95,14 +95,15 @@ static double share(const ds_logguess *g, enum ds_logformat f)
     return g->seen[f] ? (double)g->read[f] / (double)g->seen[f] : 0;
 }
 
-int ds_logguess_look(ds_logguess *g, const ds_logopts *o, const uint8_t *p, size_t len)
+/* The most particular of the formats that read the most of (p, len). */
+static int decide(ds_logguess *g, const ds_logopts *o, bool head, const uint8_t *p, size_t len)
 {
     double best = 0;
     *g = (ds_logguess){.format = DS_LOG_AUTO};
     if (len > DS_LOGGUESS_BYTES)
         len = DS_LOGGUESS_BYTES;
     for (size_t i = 0; i < NORDER; i++) {
-        if (count_format(g, o, order[i], p, len) != 0)
+        if ((head || order[i] != DS_LOG_CSV) && count_format(g, o, order[i], p, len) != 0)
             return DS_NOMEM;
         if (share(g, order[i]) > best)
             best = share(g, order[i]);
@@ -110,14 +111,73 @@ int ds_logguess_look(ds_logguess *g, const ds_logopts *o, const uint8_t *p, size
     for (size_t i = NORDER; best >= DS_LOGGUESS_MIN && i-- > 0;)
         if (share(g, order[i]) >= best - 0.02)
             g->format = order[i];
-    if (g->format != DS_LOG_AUTO)
-        return 0;
-    const uint8_t *nul = len ? memchr(p, 0, len) : NULL;
-    if (nul)
-        g->nul = (size_t)(nul - p);
-    else
-        g->format = DS_LOG_LINES;
     return 0;
+}
+
+static bool whole_line(const uint8_t *p, size_t len)
+{
+    return memchr(p, '\n', len < DS_LOGGUESS_BYTES ? len : DS_LOGGUESS_BYTES) != NULL;
+}
+
+/* Behind the lines at the beginning that are longer than what is looked at: one of them says little
+ * of the others (a hole that a rotation left is one). 0: there is no such line, or no other. */
+static size_t behind_long(const uint8_t *p, size_t len)
+{
+    size_t at = 0;
+    while (at < len && !whole_line(p + at, len - at)) {
+        const uint8_t *lf = memchr(p + at, '\n', len - at);
+        if (!lf)
+            return 0;
+        at = (size_t)(lf + 1 - p);
+    }
+    return at < len ? at : 0;
+}
+
+static bool of_lines(enum ds_logformat f)
+{
+    return f != DS_LOG_JARRAY && f != DS_LOG_WINXML;
+}
+
+/* Lines of text, unless too many hold a NUL byte. */
+static void look_at_lines(ds_logguess *g, const uint8_t *p, size_t len, size_t at)
+{
+    size_t lines = 0, bad = 0, nuls[2] = {0};
+    len = len - at < DS_LOGGUESS_BYTES ? len : at + DS_LOGGUESS_BYTES;
+    for (size_t pos = at; pos < len && lines < DS_LOGGUESS_LINES; lines++) {
+        const uint8_t *lf = memchr(p + pos, '\n', len - pos);
+        const size_t end = lf ? (size_t)(lf - p) : len;
+        bad += memchr(p + pos, 0, end - pos) != NULL;
+        pos = end + 1;
+    }
+    if ((double)(lines - bad) >= DS_LOGGUESS_MIN * (double)lines) {
+        g->format = DS_LOG_LINES;
+        return;
+    }
+    const uint8_t *nul = memchr(p + at, 0, len - at);
+    g->nul = nul ? (size_t)(nul - p) : at;
+    for (size_t i = at; i < len; i++)
+        nuls[i & 1] += p[i] == 0;
+    g->wide = (nuls[0] == 0 || nuls[1] == 0) && (nuls[0] + nuls[1]) * 4 > len - at;
+}
+
+int ds_logguess_look(ds_logguess *g, const ds_logopts *o, const uint8_t *p, size_t len)
+{
+    size_t at = 0;
+    int rc = decide(g, o, true, p, len);
+    if (rc == 0 && of_lines(g->format) && (at = behind_long(p, len)) > 0)
+        rc = decide(g, o, false, p + at, len - at);
+    if (rc == 0 && g->format == DS_LOG_AUTO)
+        look_at_lines(g, p, len, at);
+    return rc;
+}
+
+bool ds_logguess_enough(const ds_logopts *o, const uint8_t *p, size_t len)
+{
+    ds_logguess g;
+    const size_t at = behind_long(p, len);
+    if (at > 0 || (len > 0 && whole_line(p, len)))
+        return len - at >= DS_LOGGUESS_BYTES;
+    return len >= DS_LOGGUESS_BYTES && (decide(&g, o, true, p, len) || !of_lines(g.format));
 }
 
 int ds_logguess_say(const ds_logguess *g, ds_buf *out)

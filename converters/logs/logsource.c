@@ -543,7 +543,8 @@ int ds_logsource_open(void *opts, void **source, const char *name, const uint8_t
         f = g.format;
         if (f == DS_LOG_AUTO) {
             *reason = ds_logsource_no_text;
-            return ds_fail(err, DS_FAIL, "it is no text: a NUL byte at offset %zu", g.nul);
+            return ds_fail(err, DS_FAIL, "it is no text: a NUL byte at offset %zu%s", g.nul,
+                           g.wide ? "; UTF-16 without a mark wants --encoding" : "");
         }
         if (ds_logguess_say(&g, note) != 0)
             return DS_NOMEM;
@@ -558,7 +559,14 @@ int ds_logsource_open(void *opts, void **source, const char *name, const uint8_t
     return rc != DS_FAIL ? rc : ds_fail(err, DS_FAIL, "%s", why);
 }
 
+static bool enough(void *opts, const uint8_t *p, size_t len)
+{
+    const ds_logopts *o = opts;
+    return o->format != DS_LOG_AUTO || ds_logguess_enough(o, p, len);
+}
+
 const ds_rowparser ds_logsource_parser = {.open = ds_logsource_open,
+                                          .enough = enough,
                                           .whole = ds_logsource_whole,
                                           .pass = ds_logsource_pass,
                                           .records = ds_logsource_records,

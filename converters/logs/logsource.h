@@ -1,10 +1,11 @@
 /* logsource.h - what a log's format is, and its bytes into records: the parser that textread runs
  * for `dsprep logs`.
  *
- * The format of a source is what the options say, or is decided by its first 64 KiB: every format's
- * parser reads the first 200 records, and the most particular of those that read the most wins,
- * when it reads at least DS_LOGGUESS_MIN of them; else the records are lines. Rows have a ds_logrow
- * as their cells. Memory of a source: its header. Any number of threads.
+ * The format of a source is what the options say, or is decided by its first 64 KiB, or those
+ * behind the first line where that is longer: every format's parser reads the first 200 records,
+ * and the most particular of those that read the most wins, when it reads at least DS_LOGGUESS_MIN
+ * of them; else the records are lines, if as many of these are without a NUL byte. Rows have a
+ * ds_logrow as their cells. Memory of a source: its header. Any number of threads.
  */
 #ifndef DS_LOGSOURCE_H
 #define DS_LOGSOURCE_H
@@ -18,11 +19,14 @@
 typedef struct ds_logguess {
     enum ds_logformat format;                            /* DS_LOG_AUTO: it is no text */
     size_t nul;                                          /* then: where its first NUL byte is */
+    bool wide;                                           /* then: it may be UTF-16 without a mark */
     size_t seen[DS_LOG_NFORMATS], read[DS_LOG_NFORMATS]; /* records looked at, and read */
 } ds_logguess;
 /* Looks at the beginning of a source. `o` is the user's; its format is not looked at. 0 or
  * DS_NOMEM. */
 int ds_logguess_look(ds_logguess *g, const ds_logopts *o, const uint8_t *p, size_t len);
+/* Whether it would see the same in more bytes. */
+bool ds_logguess_enough(const ds_logopts *o, const uint8_t *p, size_t len);
 /* Words for it: "combined: 200 of 200 records; json 0, ...". 0 or DS_NOMEM. */
 int ds_logguess_say(const ds_logguess *g, ds_buf *out);
 

@@ -240,6 +240,35 @@ zone() {
     has '8 input = 7 output + 1 held + 0 failed' 'longer than 100000 bytes'
 }
 
+@test "logs: a line that is longer than what is looked at does not decide the format, nor does a NUL" {
+    { head -c 3000000 /dev/zero; access 300; } >hole.log
+    logs --on-error skip hole.log
+    [ "$status" -eq 3 ]
+    has 'hole.log: combined: 200 of 200' '300 input = 299 output + 1 held + 0 failed'
+    dsprep info out.dsr | grep -q agent
+    mkdir d && { head -c 3000000 /dev/zero | tr '\0' x; echo; access 300; } >d/long.log
+    head -c 3000000 d/long.log >d/one.log
+    logs --on-error skip d
+    has 'long.log: combined: 200 of 200' 'one.log: lines'
+    logs --on-error skip --max-record 1M d/long.log
+    has 'combined: 200 of 200' '301 input = 300 output + 1 held'
+    printf '%s\n' '{"Records":[' >a.json
+    for i in $(seq 3000); do printf '{"eventTime":"2024-01-01T00:00:00Z","eventName":"n%s","x":"0123456789"},' "$i"; done |
+        sed 's/,$//' | tr -d '\n' >b
+    { printf '{"Records":['; cat b; printf ']}'; } >a.json
+    logs a.json
+    [ "$status" -eq 0 ]
+    has 'json-array' '3000 output'
+    printf 'a few\nwords\0 here\nand\nthere\n' >mixed
+    logs --on-error skip mixed
+    [ "$status" -eq 3 ]
+    has 'mixed: lines' '4 input = 3 output + 1 held'
+    syslog | iconv -t UTF-16LE >wide
+    logs wide
+    [ "$status" -eq 1 ]
+    has 'wide: it is no text: a NUL byte at offset 1; UTF-16 without a mark wants --encoding'
+}
+
 @test "logs: the golden stream" {
     { access 5; syslog; } | dsprep logs -q -f combined --on-error skip - >g.dsr || [ $? -eq 3 ]
     [ "$(dsprep check g.dsr | grep -o 'sha256:[0-9a-f]*')" = \
