@@ -32,7 +32,9 @@ const ds_command ds_cmd_tokenize = {
         "dsprep text --field answer qa.jsonl | dsprep tokenize -t tok.json --prompt meta.question "
         "--response text | dsprep show -t tok.json\n"
         "dsprep text --field messages --json-text chats.jsonl | dsprep tokenize -t tok.json --chat "
-        "auto -o chats.dsr",
+        "auto -o chats.dsr\n"
+        "dsprep import pairs.jsonl | dsprep tokenize -t tok.json --chat auto --prompt prompt "
+        "--chosen chosen --rejected rejected -o pairs.dsr",
     .description =
         "Reads a DSR stream from FILE or standard input and writes it with more columns: the "
         "ids that the tokenizer gives for a text. All other columns, blocks, origins and "
@@ -50,6 +52,13 @@ const ds_command ds_cmd_tokenize = {
         "answer and its end) and whose words they are (roles: 0 none, 1 system, 2 user, 3 "
         "assistant, 4 tool). What looks like an added token in a prompt or an answer stays "
         "text unless --allow-special is given; in --separator it counts.\n\n"
+        "Pairs (--chosen, --rejected): two answers to a --prompt, for dstrain finetune "
+        "--preference. Without --prompt it is what both begin with. With --chat they are messages, "
+        "lists of them or texts; else texts, encoded like a prompt and its answer. The new column "
+        "holds the prompt with the chosen answer and behind it the prompt with the rejected one; a "
+        "fourth column, sides, has 0 for the tokens of the one and 1 for those of the other, and "
+        "--max-tokens is of each: --truncate left cuts the prompt of both. A pair without a side, "
+        "with a side of nothing to learn, or with two that are the same, cannot be used.\n\n"
         "Conversations (--chat): lists of messages {role, content}, or ShareGPT's {from, "
         "value}, in a column of JSON or of text (--messages). They are written by the chat "
         "template of the tokenizer_config.json beside the tokenizer, which --chat auto wants "
@@ -142,6 +151,7 @@ static const ds_blockpipe_ops tok_ops = {
 
 typedef struct tok_opts {
     const char *tokenizer, *config, *column, *name, *prompt, *response, *separator, *eos;
+    const char *chosen, *rejected;
     const char *chat, *chat_template, *messages;
     const char *ids, *labels, *mask;
     bool no_special, no_added, allow_special;
@@ -166,24 +176,29 @@ static json_t *options_of(const tok_ctx *c, const tok_opts *from)
     json_t *j = json_object();
     int rc = set(j, "name", json_string(o->name), j ? 0 : -1);
     rc = set(j, "special", json_boolean(!(o->flags & DS_TOK_NO_SPECIAL)), rc);
+    if (o->chosen) {
+        rc = set(j, "chosen", json_string(o->chosen), rc);
+        rc = set(j, "rejected", json_string(o->rejected), rc);
+    }
     if (o->chat) {
         rc = set(j, "allow_special", json_boolean(o->allow_special), rc);
         rc = set(j, "chat", json_string(ds_chat_name(o->chat)), rc);
-        rc = set(j, "messages", json_string(o->messages), rc);
+        rc = o->messages ? set(j, "messages", json_string(o->messages), rc) : rc;
+        rc = o->prompt ? set(j, "prompt", json_string(o->prompt), rc) : rc;
         rc = set(j, "train_on", json_string(train_ons[from->train_on]), rc);
     } else if (o->given[0]) {
         static const char *const names[DS_GIVEN] = {"ids", "labels", "attention_mask"};
         for (int i = 0; i < DS_GIVEN; i++)
             rc = o->given[i] ? set(j, names[i], json_string(o->given[i]), rc) : rc;
-    } else if (!o->prompt) {
+    } else if (!o->prompt && !o->chosen) {
         rc = set(j, "added", json_boolean(!(o->flags & DS_TOK_NO_ADDED)), rc);
         rc = set(j, "column", json_string(o->column), rc);
     } else {
         const char *eos = ds_tok_text(o->tok, o->eos, NULL);
         rc = set(j, "allow_special", json_boolean(o->allow_special), rc);
         rc = set(j, "eos", eos ? json_string(eos) : json_null(), rc);
-        rc = set(j, "prompt", json_string(o->prompt), rc);
-        rc = set(j, "response", json_string(o->response), rc);
+        rc = o->prompt ? set(j, "prompt", json_string(o->prompt), rc) : rc;
+        rc = o->response ? set(j, "response", json_string(o->response), rc) : rc;
         rc = set(j, "separator", json_string(o->separator ? o->separator : ""), rc);
     }
     if (o->max_tokens) {
@@ -227,7 +242,7 @@ static int find_eos(uint32_t *id, const tok_opts *o, const ds_tok *tok, ds_err *
     ds_tokconf conf = {0};
     int rc = 0;
     *id = DS_TOK_NONE;
-    if (!o->prompt || strcmp(o->eos, "none") == 0)
+    if ((!o->prompt && !o->chosen) || o->chat || o->chat_template || strcmp(o->eos, "none") == 0)
         return 0;
     if (strcmp(o->eos, "auto") == 0) {
         rc = ds_tokconf_load(&conf, o->config, o->tokenizer, err);
@@ -242,12 +257,40 @@ static int find_eos(uint32_t *id, const tok_opts *o, const ds_tok *tok, ds_err *
                : ds_fail(err, DS_FAIL, "--eos: the tokenizer has no token '%s'", o->eos);
 }
 
+static int check_pairs(const tok_opts *o, ds_err *err)
+{
+    const bool chat = o->chat || o->chat_template;
+    const char *other = o->response                ? "--response"
+                        : o->column                ? "--column"
+                        : o->messages              ? "--messages"
+                        : o->ids                   ? "--ids"
+                        : o->labels                ? "--labels"
+                        : o->mask                  ? "--attention-mask"
+                        : o->no_added              ? "--no-added"
+                        : chat && o->separator     ? "--separator"
+                        : chat && o->no_special    ? "--no-special"
+                        : !chat && o->train_on > 0 ? "--train-on"
+                                                   : NULL;
+    if (other)
+        return ds_fail(err, DS_USAGE, "%s does not go with --chosen and --rejected%s", other,
+                       !chat && o->train_on > 0 ? " without --chat"
+                       : chat                   ? " of --chat"
+                                                : "");
+    if (!chat && !o->prompt && o->separator)
+        return ds_fail(err, DS_USAGE, "--separator goes with --prompt");
+    return 0;
+}
+
 static int check_options(const tok_opts *o, ds_err *err)
 {
     if (!o->tokenizer)
         return ds_fail(err, DS_USAGE, "-t FILE is needed: a tokenizer.json");
+    if (!o->chosen != !o->rejected)
+        return ds_fail(err, DS_USAGE, "--chosen and --rejected go together");
+    if (o->chosen)
+        return check_pairs(o, err);
     if (!o->prompt != !o->response)
-        return ds_fail(err, DS_USAGE, "--prompt and --response go together");
+        return ds_fail(err, DS_USAGE, "--prompt goes with --response, or --chosen and --rejected");
     if (o->prompt && (o->column || o->no_added))
         return ds_fail(err, DS_USAGE, "%s goes with plain text, not with --prompt",
                        o->column ? "--column" : "--no-added");
@@ -303,6 +346,8 @@ static int tokenize(tok_ctx *c, const tok_opts *o, const ds_tok *tok, char **ope
                          .column = o->column ? o->column : "text",
                          .prompt = o->prompt,
                          .response = o->response,
+                         .chosen = o->chosen,
+                         .rejected = o->rejected,
                          .separator = o->separator,
                          .given = {o->ids, o->labels, o->mask},
                          .allow_special = o->allow_special,
@@ -393,6 +438,11 @@ static const ds_opt OPTIONS[] = {
         0, "eos", o.eos, "TOKEN",
         "the token that ends an answer, auto (the tokenizer's, when it has one), or none; default "
         "auto"),
+    OPT_HEADING("Pairs of answers"),
+    OPT_STR(0, "chosen", o.chosen, "NAME",
+            "the column that holds the answer that is preferred; with --rejected, and --prompt or "
+            "what both begin with"),
+    OPT_STR(0, "rejected", o.rejected, "NAME", "the column that holds the other answer"),
     OPT_HEADING("Conversations"),
     OPT_STR(
         0, "chat", o.chat, "NAME",

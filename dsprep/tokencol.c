@@ -6,9 +6,8 @@
 
 #include "colname.h"
 #include "json.h"
-
-#define MARKED_MAX ((size_t)1 << 30) /* bytes of a record that is not plain text */
-#define MARK_TARGET DS_MARK_TARGET
+#include "tokencol_priv.h"
+#include "tokenpair.h"
 
 /* ---- the plan ---- */
 
@@ -34,10 +33,11 @@ static json_t *token_attrs(const ds_tokenopts *o)
 {
     char hex[65];
     ds_sha_hex(hex, ds_tok_digest(o->tok));
-    json_t *source = o->prompt ? json_sprintf("%s, %s", o->prompt, o->response)
-                               : json_string(o->chat       ? o->messages
-                                             : o->given[0] ? o->given[0]
-                                                           : o->column);
+    const char *one = o->chat ? o->messages : o->given[0] ? o->given[0] : o->column;
+    json_t *source = o->chosen   ? json_sprintf("%s%s%s, %s", o->prompt ? o->prompt : "",
+                                              o->prompt ? ", " : "", o->chosen, o->rejected)
+                     : o->prompt ? json_sprintf("%s, %s", o->prompt, o->response)
+                                 : json_string(one);
     if (o->chat) {
         char tmpl[65];
         ds_sha_hex(tmpl, ds_chat_digest(o->chat));
@@ -55,11 +55,14 @@ static int add_columns(ds_tokenplan *p, bool nullable, ds_err *err)
     int rc = add_column(p, o->name, type, nullable, token_attrs(o), err);
     if (rc == 0 && p->ncols > 1)
         rc = add_column(p, "loss", DS_RUNS, nullable, json_pack("{s:s}", "of", o->name), err);
-    if (rc == 0 && p->ncols == DS_TOKENCOLS)
+    if (rc == 0 && p->ncols > 2)
         rc = add_column(
             p, "roles", DS_RUNS, nullable,
             json_pack("{s:s, s:s}", "names", "none,system,user,assistant,tool", "of", o->name),
             err);
+    if (rc == 0 && p->ncols > 3)
+        rc = add_column(p, "sides", DS_RUNS, nullable,
+                        json_pack("{s:s, s:s}", "names", "chosen,rejected", "of", o->name), err);
     return rc ? rc : ds_schema_check(&p->schema, err);
 }
 
@@ -80,13 +83,15 @@ static int find_given(ds_tokenplan *p, const ds_schema *in, ds_err *err)
 static int find_texts(ds_tokenplan *p, const ds_schema *in, ds_err *err)
 {
     const ds_tokenopts *o = &p->o;
+    if (o->chosen)
+        return ds_tokenpair_find(p, in, err);
     if (o->prompt) {
-        p->ncols = DS_TOKENCOLS;
+        p->ncols = 3;
         int rc = ds_textref_init(&p->text[p->ntexts++], in, o->prompt, err);
         return rc ? rc : ds_textref_init(&p->text[p->ntexts++], in, o->response, err);
     }
     if (o->chat) {
-        p->ncols = DS_TOKENCOLS;
+        p->ncols = 3;
         p->o.flags |= DS_TOK_NO_SPECIAL; /* the template writes what is to stand around */
         if (!o->messages)
             p->o.messages = ds_schema_find(in, "messages") >= 0 ? "messages" : "text";
@@ -200,8 +205,7 @@ static int put_row(ds_tokencol *c, const ds_tokenplan *p, const uint32_t *ids, s
                    ds_err *err);
 static int put_null(ds_tokencol *c, const ds_tokenplan *p, ds_err *err);
 
-/* 1 = more than there is room for, and the record goes without. */
-static int too_long(ds_tokencol *c, const ds_tokenplan *p, ds_err *err)
+int ds_tokencol_too_long(ds_tokencol *c, const ds_tokenplan *p, ds_err *err)
 {
     if (p->o.truncate == DS_TRUNCATE_DROP) {
         c->counts.dropped++;
@@ -236,7 +240,7 @@ static int plain_row(ds_tokencol *c, const ds_tokenplan *p, const ds_chunk *chun
     size_t n = c->ids.n, from = 0;
     rc = 0;
     if (s.seen > p->room) {
-        rc = too_long(c, p, err);
+        rc = ds_tokencol_too_long(c, p, err);
         from = p->o.truncate == DS_TRUNCATE_LEFT ? n - p->room : 0;
         n = p->room;
     }
@@ -274,39 +278,64 @@ static int encode_spans(ds_tokencol *c, const ds_tokenplan *p, ds_err *err)
 
 /* A prompt and its answer are encoded one by one: a model sees the prompt alone, so no token may
  * reach from one into the other. */
-static int pair_ids(ds_tokencol *c, const ds_tokenplan *p, const ds_value *x, bool *null,
-                    ds_err *err)
+int ds_tokencol_said(ds_tokencol *c, const ds_tokenplan *p, int i, const void *text, size_t len,
+                     ds_err *err)
 {
     static const uint8_t roles[2] = {DS_ROLE_USER, DS_ROLE_ASSISTANT};
     const ds_tokenopts *o = &p->o;
-    int rc = 0;
-    *null = false;
-    for (size_t i = 0; rc == 0 && i < 2; i++) {
-        ds_span span = {.trust = o->allow_special ? DS_TRUST_ALL : DS_TRUST_TEXT,
-                        .role = roles[i],
-                        .target = i == 1};
-        ds_buf *t = &c->runs; /* scratch */
-        ds_buf_reset(t);
-        rc = ds_textref_text(&p->text[i], &p->schema.cols[p->text[i].column], &x[i], &c->scan, t,
-                             null, err);
-        if (rc == 0 && t->len > MARKED_MAX)
-            rc = ds_fail(err, DS_FAIL, "longer than 1 GiB");
-        if (rc)
-            return ds_err_prefix(err, "%s", i ? o->response : o->prompt);
-        if (*null)
-            return 0;
-        rc = ds_spantext_put(&c->text, t->data, t->len, span, err);
-        if (rc == 0 && i == 0 && o->separator)
-            rc = ds_spantext_put(&c->text, o->separator, strlen(o->separator),
-                                 (ds_span){.trust = DS_TRUST_ALL}, err);
-        if (rc == 0)
-            rc = encode_spans(c, p, err);
-    }
-    if (rc == 0 && o->eos != DS_TOK_NONE && !p->closed) {
+    const ds_span span = {.trust = o->allow_special ? DS_TRUST_ALL : DS_TRUST_TEXT,
+                          .role = roles[i],
+                          .target = i == 1};
+    int rc = ds_spantext_put(&c->text, text, len, span, err);
+    if (rc == 0 && i == 0 && o->separator)
+        rc = ds_spantext_put(&c->text, o->separator, strlen(o->separator),
+                             (ds_span){.trust = DS_TRUST_ALL}, err);
+    if (rc == 0)
+        rc = encode_spans(c, p, err);
+    if (rc == 0 && i == 1 && o->eos != DS_TOK_NONE && !p->closed) {
         rc = ds_ids_put(&c->ids, &o->eos, 1) ? ds_fail_nomem(err) : 0;
         if (rc == 0)
             rc = put_marks(c, 1, DS_ROLE_ASSISTANT | MARK_TARGET, err);
     }
+    return rc;
+}
+
+int ds_tokencol_text(ds_tokencol *c, const ds_tokenplan *p, size_t i, const ds_value *x, bool *null,
+                     ds_err *err)
+{
+    ds_buf *t = &c->said[i];
+    ds_buf_reset(t);
+    int rc = ds_textref_text(&p->text[i], &p->schema.cols[p->text[i].column], &x[i], &c->scan, t,
+                             null, err);
+    return rc == 0 && t->len > MARKED_MAX ? ds_fail(err, DS_FAIL, "longer than 1 GiB") : rc;
+}
+
+static int answer_ids(ds_tokencol *c, const ds_tokenplan *p, const ds_value *x, bool *null,
+                      ds_err *err)
+{
+    int rc = 0;
+    *null = false;
+    for (size_t i = 0; rc == 0 && i < 2; i++) {
+        rc = ds_tokencol_text(c, p, i, x, null, err);
+        if (rc)
+            return ds_err_prefix(err, "%s", i ? p->o.response : p->o.prompt);
+        if (*null)
+            return 0;
+        rc = ds_tokencol_said(c, p, (int)i, c->said[i].data, c->said[i].len, err);
+    }
+    return rc;
+}
+
+int ds_tokencol_chat(ds_tokencol *c, const ds_tokenplan *p, const void *json, size_t len,
+                     size_t given, ds_err *err)
+{
+    if (len > MARKED_MAX)
+        return ds_fail(err, DS_FAIL, "longer than 1 GiB");
+    c->chat.shortened = 0;
+    c->chat.given = given;
+    int rc = ds_chat_encode(p->o.chat, &c->chat, c->state, json, len, &c->ids, &c->marks, err);
+    c->counts.shortened += c->chat.shortened;
+    c->counts.bytes += c->chat.text.text.len;
     return rc;
 }
 
@@ -316,15 +345,7 @@ static int chat_ids(ds_tokencol *c, const ds_tokenplan *p, const ds_value *x, bo
     ds_textat at;
     int rc = ds_textref_get(&p->text[0], &p->schema.cols[p->text[0].column], x, &c->scan, &at, err);
     *null = rc == 0 && at.null;
-    if (rc || at.null)
-        return rc;
-    if (at.len > MARKED_MAX)
-        return ds_fail(err, DS_FAIL, "longer than 1 GiB");
-    c->chat.shortened = 0;
-    rc = ds_chat_encode(p->o.chat, &c->chat, c->state, at.p, at.len, &c->ids, &c->marks, err);
-    c->counts.shortened += c->chat.shortened;
-    c->counts.bytes += c->chat.text.text.len;
-    return rc;
+    return rc || at.null ? rc : ds_tokencol_chat(c, p, at.p, at.len, 0, err);
 }
 
 /* The lists of a record, of one length. */
@@ -392,7 +413,8 @@ static int put_runs(ds_tokencol *c, size_t col, const uint8_t *marks, size_t n, 
     for (size_t i = 0; i <= n; i++) {
         uint64_t v = i == n     ? UINT64_MAX
                      : col == 1 ? (marks[i] & MARK_TARGET) != 0
-                                : marks[i] & ~MARK_TARGET;
+                     : col == 2 ? marks[i] & ~(MARK_TARGET | MARK_REJECTED)
+                                : (marks[i] & MARK_REJECTED) != 0;
         if (pair[0] && v != pair[1]) {
             if (ds_buf_put(&c->runs, pair, sizeof pair))
                 return ds_fail_nomem(err);
@@ -433,7 +455,20 @@ static int put_null(ds_tokencol *c, const ds_tokenplan *p, ds_err *err)
     return rc;
 }
 
-/* c->ids with c->marks become the row's three values. */
+int ds_tokencol_marks(ds_tokencol *c, const ds_tokenplan *p, const ds_buf *marks, ds_err *err)
+{
+    size_t targets = 0;
+    int rc = 0;
+    for (size_t i = 0; i < marks->len; i++)
+        targets += (marks->data[i] & MARK_TARGET) != 0;
+    c->counts.targets += targets;
+    c->counts.idle += targets == 0;
+    for (size_t col = 1; col < p->ncols && rc == 0; col++)
+        rc = put_runs(c, col, marks->data, marks->len, err);
+    return rc;
+}
+
+/* c->ids with c->marks become the row's values. */
 static int put_marked(ds_tokencol *c, const ds_tokenplan *p, ds_err *err)
 {
     size_t before = 0, after = 0, n = c->ids.n, from = 0;
@@ -444,20 +479,14 @@ static int put_marked(ds_tokencol *c, const ds_tokenplan *p, ds_err *err)
         (void)ds_tok_suffix(p->o.tok, &after);
     }
     if (n > p->room) {
-        rc = too_long(c, p, err);
+        rc = ds_tokencol_too_long(c, p, err);
         from = p->o.truncate == DS_TRUNCATE_LEFT ? n - p->room : 0;
         n = p->room;
     }
     if (rc)
         return rc < 0 ? rc : put_null(c, p, err);
-    size_t targets = 0;
-    for (size_t i = 0; i < n; i++)
-        targets += (c->marks.data[from + i] & MARK_TARGET) != 0;
-    bool closes =
+    const bool closes =
         p->closed && n == c->ids.n; /* the post-processor's end of text is to be learned */
-    targets += closes;
-    c->counts.targets += targets;
-    c->counts.idle += targets == 0;
     for (size_t i = 0; i < before + after + n && rc == 0; i++) {
         bool own = i < before || i >= before + n, end = closes && i == before + n + after - 1;
         uint8_t mark = end   ? DS_ROLE_ASSISTANT | MARK_TARGET
@@ -467,8 +496,7 @@ static int put_marked(ds_tokencol *c, const ds_tokenplan *p, ds_err *err)
     }
     if (rc == 0)
         rc = put_row(c, p, c->ids.v + from, n, err);
-    for (size_t col = 1; col < p->ncols && rc == 0; col++)
-        rc = put_runs(c, col, all.data, all.len, err);
+    rc = rc ? rc : ds_tokencol_marks(c, p, &all, err);
     ds_buf_fini(&all);
     return rc;
 }
@@ -484,12 +512,13 @@ static int marked_row(ds_tokencol *c, const ds_tokenplan *p, const ds_value *x, 
     c->ids.n = 0;
     ds_buf_reset(&c->marks);
     ds_spantext_reset(&c->text);
-    int rc = p->o.chat       ? chat_ids(c, p, x, &null, &own)
+    int rc = p->o.chosen     ? ds_tokenpair_row(c, p, x, &null, &own)
+             : p->o.chat     ? chat_ids(c, p, x, &null, &own)
              : p->o.given[0] ? given_ids(c, p, x, &null, &own)
-                             : pair_ids(c, p, x, &null, &own);
+                             : answer_ids(c, p, x, &null, &own);
     if (rc == 0 && null)
         return put_null(c, p, err);
-    if (rc == 0)
+    if (rc == 0 && !p->o.chosen)
         rc = put_marked(c, p, &own);
     if (rc == 0)
         return 0;
@@ -572,8 +601,12 @@ void ds_tokencol_fini(ds_tokencol *c)
     ds_ids_fini(&c->ids);
     ds_places_fini(&c->at);
     ds_buf_fini(&c->marks);
-    for (int i = 0; i < DS_GIVEN; i++)
+    for (int i = 0; i < DS_GIVEN; i++) {
         ds_buf_fini(&c->given[i]);
+        ds_buf_fini(&c->said[i]);
+    }
+    for (int i = 0; i < 2; i++)
+        ds_buf_fini(&c->side[i]);
     ds_buf_fini(&c->runs);
     ds_jscan_fini(&c->scan);
     memset(c, 0, sizeof *c);

@@ -4,7 +4,9 @@
  * their labels `loss` beside it. From a prompt and its answer, or a
  * conversation: the ids, and beside them two columns of runs with a value for each token: `loss`, 1
  * where a model is to learn the token, and `roles`, whose words it belongs to (enum ds_role); all
- * three null where the record has none.
+ * three null where the record has none. From a prompt and two answers (tokenpair.h) the ids of the
+ * prompt with the one that is preferred and then of the prompt with the other, and a fourth column,
+ * `sides`: 0 for the tokens of the first of the two, 1 for those of the second.
  *
  * A ds_tokenplan is read only once made and shared by threads; a ds_tokencol (zeroed at first)
  * belongs to one. Every block keeps its chunks as they are and gains the new ones.
@@ -28,6 +30,8 @@ typedef struct ds_tokenopts {
     const char *column;  /* plain text */
     /* or a prompt and its answer */
     const char *prompt, *response, *separator;
+    /* or a prompt (NULL: what both begin with) and two answers, texts or, with chat, messages */
+    const char *chosen, *rejected;
     /* or conversations, as tok_chat.h has them */
     const ds_chat *chat;
     const char *messages; /* NULL: the column messages, or text */
@@ -41,11 +45,11 @@ typedef struct ds_tokenopts {
     bool skip; /* a record that cannot be used has no tokens; else it is an error */
 } ds_tokenopts;
 
-#define DS_TOKENCOLS 3
+#define DS_TOKENCOLS 4
 
 typedef struct ds_tokenplan {
     ds_tokenopts o;
-    size_t ncols; /* new columns: 1, or 2, or 3: tokens, loss, roles */
+    size_t ncols; /* new columns, this many of: tokens, loss, roles, sides */
     ds_textref text[DS_GIVEN];
     size_t ntexts;
     bool closed;      /* the post-processor puts o.eos at the end itself */
@@ -77,7 +81,9 @@ typedef struct ds_tokencol {
     ds_chatwork chat;
     ds_ids ids;
     ds_places at;
-    ds_buf marks, runs; /* role and target of each id; a row of runs */
+    ds_buf marks, runs;    /* role and target of each id; a row of runs */
+    ds_buf said[DS_GIVEN]; /* texts of a prompt and its answers */
+    ds_buf side[2];        /* a pair's two conversations */
     ds_buf given[DS_GIVEN];
     ds_colview views[DS_GIVEN]; /* of the texts, while a block is worked on */
     ds_jscan scan;

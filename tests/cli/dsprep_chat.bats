@@ -200,3 +200,107 @@ TEMPLATE
     exits 0 dsprep info --json one.dsr
     has "\"template\":\"sha256:$(sha256sum <t.jinja | cut -c 1-64)" '"chat":"unknown"' '"train_on":"assistant"'
 }
+
+# pairs JSON... ARGS... behind --: one pair each, tokenized
+pairs() {
+    local lines=()
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do
+        lines+=("$1")
+        shift
+    done
+    printf '%s\n' "${lines[@]}" >p.jsonl
+    dsprep import -q p.jsonl >p.dsr
+    dsprep tokenize -q -t "$TOKENIZER" --tokenizer-config tokenizer_config.json "${@:2}" p.dsr
+}
+
+@test "pairs: a prompt with either answer, as conversations, texts, and whole ones of which it is the beginning" {
+    template
+    prompt='[{"role":"user","content":"the cat"}]' yes='{"role":"assistant","content":"and"}' no='{"role":"assistant","content":"the"}'
+    chat "[{\"role\":\"user\",\"content\":\"the cat\"},$yes]" "[{\"role\":\"user\",\"content\":\"the cat\"},$no]"
+    cols tokens | sed 's/.*\[\(.*\)\].*/\1/' | paste -sd, >both
+    by=(--chat-template t.jinja --chosen chosen --rejected rejected)
+    pairs "{\"prompt\":$prompt,\"chosen\":[$yes],\"rejected\":[$no]}" -- "${by[@]}" --prompt prompt -o one.dsr
+    dsprep check one.dsr
+    [ "$(dsprep cat --no-key -c tokens one.dsr)" = "{\"tokens\":[$(cat both)]}" ]
+    # the first token of the second is behind the last of the first
+    exits 0 dsprep cat --no-key -c loss,roles,sides one.dsr
+    n=$(sed 's/,/\n/g' both | wc -l)
+    python3 -c '
+import json, sys
+o, n = json.loads(sys.argv[1]), int(sys.argv[2])
+flat = lambda r: [v for k, v in r for _ in range(k)]
+loss, roles, sides = (flat(o[c]) for c in ("loss", "roles", "sides"))
+assert len(loss) == len(roles) == len(sides) == n, (n, o)
+half = sides.index(1)
+assert sides == [0] * half + [1] * (n - half)
+for a, b in ((0, half), (half, n)):
+    assert [i for i in range(a, b) if loss[i]] == [i for i in range(a, b) if roles[i] == 3], o
+    assert sum(loss[a:b]) == 2 and loss[a] == 0, o
+' "$output" "$n"
+    for record in "{\"prompt\":\"the cat\",\"chosen\":\"and\",\"rejected\":\"the\"}" \
+        "{\"prompt\":\"the cat\",\"chosen\":[${prompt:1:-1},$yes],\"rejected\":[${prompt:1:-1},$no]}" \
+        "{\"prompt\":$prompt,\"chosen\":[${prompt:1:-1},$yes],\"rejected\":[${prompt:1:-1},$no]}" \
+        '{"prompt":[{"from":"human","value":"the cat"}],"chosen":{"from":"gpt","value":"and"},"rejected":{"from":"gpt","value":"the"}}'; do
+        pairs "$record" -- "${by[@]}" --prompt prompt -o x.dsr
+        [ "$(dsprep cat --no-key -c tokens,loss,roles,sides x.dsr)" = "$(dsprep cat --no-key -c tokens,loss,roles,sides one.dsr)" ]
+    done
+    pairs "{\"chosen\":[${prompt:1:-1},$yes],\"rejected\":[${prompt:1:-1},$no]}" -- "${by[@]}" -o x.dsr
+    [ "$(dsprep cat --no-key -c tokens,loss,roles,sides x.dsr)" = "$(dsprep cat --no-key -c tokens,loss,roles,sides one.dsr)" ]
+    # all that follows the prompt, its line feed too: one token more of either
+    pairs "{\"prompt\":$prompt,\"chosen\":[$yes],\"rejected\":[$no]}" -- "${by[@]}" --prompt prompt --train-on all -o x.dsr
+    exits 0 dsprep tokenize --json -t "$TOKENIZER" --tokenizer-config tokenizer_config.json "${by[@]}" --prompt prompt --train-on all p.dsr -o y.dsr
+    has '"targets":6'
+    # an answer of turns: the prompt's own answers are not learned
+    pairs "{\"prompt\":[${prompt:1:-1},$yes,${prompt:1:-1}],\"chosen\":[$yes],\"rejected\":[$no]}" -- "${by[@]}" --prompt prompt -o x.dsr
+    [ "$(dsprep cat --no-key -c loss x.dsr | grep -o ',1\]' | wc -l)" -eq 2 ]
+}
+
+@test "pairs: of plain text, and cut to a length" {
+    template
+    by=(--chosen chosen --rejected rejected)
+    pairs '{"prompt":"the cat ","chosen":"and","rejected":"the"}' -- "${by[@]}" --prompt prompt -o one.dsr
+    printf 'the cat ' >a && printf and >b && printf the >c
+    ids() { dstok encode --no-special --json -t "$TOKENIZER" "$1" | sed 's/.*"ids":\[\([^]]*\)\].*/\1/'; }
+    end=$(pairs '{"prompt":"the cat ","chosen":"and","rejected":"the"}' -- "${by[@]}" --prompt prompt | dsprep cat --no-key -c tokens)
+    [[ "$end" == *"$(ids a),$(ids b),"*"$(ids a),$(ids c),"* ]]
+    # without a prompt it is what both begin with, but for the blank before the difference
+    pairs '{"chosen":"the cat and","rejected":"the cat the"}' -- "${by[@]}" -o x.dsr
+    printf 'the cat' >a && printf ' and' >b && printf ' the' >c
+    [[ "$(dsprep cat --no-key -c tokens x.dsr)" == *"$(ids a),$(ids b),"*"$(ids a),$(ids c),"* ]]
+    n=$(ids a | tr , '\n' | wc -l)
+    pairs '{"prompt":"the cat","chosen":" and","rejected":" the"}' -- "${by[@]}" --prompt prompt --no-special --eos none -o x.dsr
+    most=$(($(dsprep cat --no-key -c sides x.dsr | sed 's/.*\[\[\([0-9]*\),0.*/\1/') - 1))
+    exits 1 pairs '{"prompt":"the cat","chosen":" and","rejected":" the"}' -- "${by[@]}" --prompt prompt --no-special --eos none --max-tokens $most
+    has "more than $most tokens"
+    pairs '{"prompt":"the cat","chosen":" and","rejected":" the"}' -- "${by[@]}" --prompt prompt --no-special --eos none --max-tokens $most --truncate left -o y.dsr
+    # as much is cut from the prompt of both, and the answers are whole
+    [ "$(dsprep cat --no-key -c loss y.dsr)" = "{\"loss\":[[$((n - 1)),0],[$((most - n + 1)),1],[$((n - 1)),0],[$((most - n + 1)),1]]}" ]
+    exits 1 pairs '{"prompt":"the cat","chosen":" and","rejected":" the"}' -- "${by[@]}" --prompt prompt --no-special --eos none --max-tokens 1 --truncate left
+    has "an answer alone has more than --max-tokens"
+    pairs '{"prompt":"the cat","chosen":" and","rejected":" the"}' -- "${by[@]}" --prompt prompt --no-special --eos none --max-tokens $most --truncate drop -o y.dsr
+    [ "$(dsprep cat --no-key -c tokens,sides y.dsr)" = '{"tokens":null,"sides":null}' ]
+}
+
+@test "pairs: those that are none are named, or skipped and counted" {
+    template
+    by=(--chat-template t.jinja --prompt prompt --chosen chosen --rejected rejected)
+    bad=('{"prompt":"x","chosen":"and","rejected":null}|no rejected'
+        '{"prompt":"x","chosen":"and","rejected":"and"}|chosen and rejected are the same'
+        '{"prompt":"x","chosen":[],"rejected":"and"}|chosen: neither a text nor messages'
+        '{"prompt":"x","chosen":[{"role":"user","content":"z"}],"rejected":"and"}|chosen: no token to learn'
+        '{"prompt":"x","chosen":[{"role":"user","content":"x"}],"rejected":[{"role":"user","content":"x"},{"role":"assistant","content":"y"}]}|chosen: no message behind the prompt'
+        '{"prompt":null,"chosen":"a","rejected":"b"}|no prompt')
+    for b in "${bad[@]}"; do
+        exits 1 pairs "${b%|*}" -- "${by[@]}" -o x.dsr
+        has "record 0 of the block: ${b##*|}"
+        [ ! -e x.dsr ]
+    done
+    exits 3 pairs '{"prompt":"x","chosen":"the","rejected":"and"}' "${bad[@]%|*}" -- --json "${by[@]}" --on-error skip -o x.dsr
+    has '"input":7,"output":7'
+    has '"skipped":6'
+    [ "$(dsprep cat --no-key -c tokens x.dsr | grep -c null)" -eq 6 ]
+    exits 2 dsprep tokenize -t "$TOKENIZER" --chosen a p.dsr
+    has '--chosen and --rejected go together'
+    exits 2 dsprep tokenize -t "$TOKENIZER" --chosen a --rejected b --response c p.dsr
+    has '--response does not go with --chosen and --rejected'
+}

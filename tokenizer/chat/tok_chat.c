@@ -234,7 +234,7 @@ static void mark_turn(turns *t, size_t *i, size_t first, size_t a, size_t b, uin
     for (size_t n = k; n < at->n && at->v[n].start < from; n++)
         if (at->v[n].end > from && ds_tok_is_added(t->c->o.tok, t->ids[n]))
             end = from = at->v[n].start; /* it only begins like the prompt */
-    bool train = t->c->o.train == DS_TRAIN_ASSISTANT || turn - 1 == t->last;
+    bool train = (t->c->o.train == DS_TRAIN_ASSISTANT || turn - 1 == t->last) && turn > t->w->given;
     for (size_t r = first, start = a; r < t->nruns && start < b; start = t->runs[r++].end)
         if (t->runs[r].source == turn && t->runs[r].end > end)
             end = t->runs[r].end;
@@ -247,22 +247,48 @@ static void mark_turn(turns *t, size_t *i, size_t first, size_t a, size_t b, uin
     *i = k;
 }
 
+/* Is what a run writes of a message that is learned? Of none of them: yes. */
+static bool may_learn(const turns *t, const ds_tmplrun *run)
+{
+    const bool of_one = run->source && run->source != DS_TMPL_DATA;
+    const uint32_t message = run->turn ? run->turn : of_one ? run->source : 0;
+
+    if (t->c->o.train == DS_TRAIN_LAST && run->turn != t->last + 1 && run->source != t->last + 1)
+        return false;
+    return message == 0 || message > t->w->given;
+}
+
+/* Where the text ends that a model is given with the prompt's messages. */
+static size_t given_end(const turns *t)
+{
+    const uint32_t turn = (uint32_t)t->w->given + 1;
+    size_t r = 0, first, a = 0, last;
+
+    while (r < t->nruns && t->runs[r].turn != turn && t->runs[r].source != turn)
+        a = t->runs[r++].end;
+    first = last = r;
+    while (last + 1 < t->nruns && t->runs[last + 1].turn == turn)
+        last++;
+    return r < t->nruns && t->role[turn - 1] == DS_ROLE_ASSISTANT && t->runs[r].turn == turn
+               ? a + header(t, first, a, t->runs[last].end, turn)
+               : a;
+}
+
 /* A mark for each token. */
 static void mark(turns *t)
 {
     const ds_places *at = &t->w->at;
+    const size_t all = t->c->o.train != DS_TRAIN_ALL ? SIZE_MAX : t->w->given ? given_end(t) : 0;
     for (size_t i = 0, r = 0; i < at->n; i++) {
         while (r + 1 < t->nruns && t->runs[r].end <= at->v[i].start)
             r++;
         const ds_tmplrun *run = &t->runs[r];
         bool loose = run->turn == 0 && role_of(t, run->source) == DS_ROLE_ASSISTANT;
-        bool target = t->w->out.generation ? run->generation : loose;
-        if (t->c->o.train == DS_TRAIN_LAST && run->turn != t->last + 1 &&
-            run->source != t->last + 1)
-            target = false;
+        bool target = (t->w->out.generation ? run->generation : loose) && may_learn(t, run);
         t->marks[i] = target ? DS_ROLE_ASSISTANT | DS_MARK_TARGET : role_of(t, run->source);
-        if (t->c->o.train == DS_TRAIN_ALL)
-            t->marks[i] |= DS_MARK_TARGET;
+        if (all != SIZE_MAX)
+            t->marks[i] = (uint8_t)((t->marks[i] & ~DS_MARK_TARGET) |
+                                    (at->v[i].start >= all ? DS_MARK_TARGET : 0));
     }
     if (t->w->out.generation || t->c->o.train == DS_TRAIN_ALL)
         return;

@@ -40,6 +40,8 @@ typedef struct ds_chatwork {
     ds_spantext text;
     ds_places at;
     uint64_t shortened; /* assistant turns that the template did not write in full; counts up */
+    size_t given;       /* set by the caller: so many messages are a prompt, and not learned. ALL is
+                           then all that follows what a model is given with them */
 } ds_chatwork;
 void ds_chatwork_fini(ds_chatwork *w);
 
