@@ -1,5 +1,6 @@
 /* cmd_eval.c - dstrain eval: loss and perplexity of a model on datasets. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -26,7 +27,10 @@ const ds_command ds_train_eval = {
     .example = "dstrain eval --model base/ --adapter runs/1/step-000300 --data docs-test",
     .description = "Every record is evaluated by itself, in the order of the dataset, cut into "
                    "stretches of --seq-len tokens; the first token of a stretch is not "
-                   "predicted. With several datasets there is a line for each, and a last one "
+                   "predicted. Of pairs of answers (--preference) the loss is that of "
+                   "dstrain finetune --preference, and the accuracy the share of the pairs of "
+                   "which the chosen answer gained more by the adapter than the other. With "
+                   "several datasets there is a line for each, and a last one "
                    "over all their tokens.",
     .run = run,
 };
@@ -36,8 +40,10 @@ typedef struct asked {
     ds_opt_list data;
     const char *store, *column, *mask;
     int64_t seq_len, rows;
-    int graphs;
+    double beta, smoothing;
+    int graphs, preference;
     bool json;
+    ds_pref_conf pref;
 } asked;
 
 /* All are there and of the model's tokenizer, before anything is computed. */
@@ -49,15 +55,45 @@ static int open_data(ds_dataset **d, const asked *a, ds_err *err)
     for (size_t i = 0; i < a->data.n; i++) {
         TRY(ds_dataset_open(&d[i], a->data.v[i], a->store, a->column, a->mask, err));
         TRY(ds_dataset_tokenizer(d[i], tokenizer, err));
+        TRY(ds_dataset_want_pairs(d[i], a->preference, err));
     }
     return 0;
+}
+
+/* Of tokens, or of pairs. */
+static int put_result(ds_buf *b, const asked *a, const ds_eval_result *r, double time)
+{
+    const double loss = ds_eval_loss(r), peak = (double)ds_memory_peak(), n = (double)r->targets;
+    char pairs[DS_PREF_TOLD];
+    double mean[DS_PREF_SUMS];
+
+    for (int i = 0; i < DS_PREF_SUMS; i++)
+        mean[i] = ds_eval_mean(r, i);
+    ds_pref_tell(pairs, sizeof pairs, mean);
+    if (a->json && a->preference)
+        return ds_buf_printf(
+            b, ",\"loss\":%.9g,\"pairs\":%" PRIu64 "%s,\"seconds\":%.6f,\"peak_bytes\":%.0f}", loss,
+            r->targets, pairs, time, peak);
+    if (a->json)
+        return ds_buf_printf(b,
+                             ",\"loss\":%.9g,\"perplexity\":%.9g,\"targets\":%" PRIu64
+                             ",\"seconds\":%.6f,\"peak_bytes\":%.0f}",
+                             loss, ds_exp(loss), r->targets, time, peak);
+    if (a->preference)
+        return ds_buf_printf(b,
+                             "loss %.6f  accuracy %.4f  margin %.6f  %" PRIu64
+                             " pairs, %.1f a second, %.0f MB at most",
+                             loss, mean[DS_PREF_RIGHT],
+                             mean[DS_PREF_CHOSEN] - mean[DS_PREF_REJECTED], r->targets, n / time,
+                             peak / 1e6);
+    return ds_buf_printf(
+        b, "loss %.6f  perplexity %.4f  %" PRIu64 " tokens, %.0f a second, %.0f MB at most", loss,
+        ds_exp(loss), r->targets, n / time, peak / 1e6);
 }
 
 /* data: as the command line has it, which is told where there are several; NULL: all of them. */
 static int say(const asked *a, const char *data, const ds_eval_result *r, double time, ds_err *err)
 {
-    const double loss = ds_eval_loss(r);
-    const long long peak = ds_memory_peak();
     const bool several = a->data.n > 1;
     ds_buf line = {0};
     int rc = 0;
@@ -66,15 +102,7 @@ static int say(const asked *a, const char *data, const ds_eval_result *r, double
         rc = ds_buf_puts(&line, ",\"data\":") || ds_json_text(&line, data);
     else if (!a->json && several)
         rc = ds_buf_printf(&line, "%s: ", data ? data : "all");
-    if (!rc && a->json)
-        rc = ds_buf_printf(&line,
-                           ",\"loss\":%.9g,\"perplexity\":%.9g,\"targets\":%" PRIu64
-                           ",\"seconds\":%.6f,\"peak_bytes\":%lld}",
-                           loss, ds_exp(loss), r->targets, time, peak);
-    else if (!rc)
-        rc = ds_buf_printf(
-            &line, "loss %.6f  perplexity %.4f  %" PRIu64 " tokens, %.0f a second, %.0f MB at most",
-            loss, ds_exp(loss), r->targets, (double)r->targets / time, (double)peak / 1e6);
+    rc = rc ? rc : put_result(&line, a, r, time);
     if (rc || !ds_buf_cstr(&line))
         rc = ds_fail_nomem(err);
     else
@@ -92,7 +120,8 @@ static int eval_all(const asked *a, ds_net *net, ds_dataset *const *d, ds_err *e
     const int32_t most = ds_net_conf(net)->max_pos;
     const ds_eval_conf c = {.seq_len = (uint32_t)(a->seq_len < most ? a->seq_len : most),
                             .stretches = (uint64_t)a->rows,
-                            .together = TOGETHER};
+                            .together = TOGETHER,
+                            .preference = &a->pref};
     ds_eval_result all = {.sum = 0};
     double times = 0;
 
@@ -102,8 +131,7 @@ static int eval_all(const asked *a, ds_net *net, ds_dataset *const *d, ds_err *e
         TRY(ds_evaluate(&r, net, d[i], &c, err));
         const double time = ds_seconds() - start;
         TRY(say(a, a->data.v[i], &r, time, err));
-        all.sum += r.sum;
-        all.targets += r.targets;
+        ds_eval_add(&all, &r);
         times += time;
     }
     return a->data.n > 1 ? say(a, NULL, &all, times, err) : 0;
@@ -132,7 +160,7 @@ static int eval(const asked *a, ds_err *err)
 
 static int run(int argc, char **argv)
 {
-    asked a = {.column = "tokens", .seq_len = 512};
+    asked a = {.column = "tokens", .seq_len = 512, .beta = (double)NAN};
     const ds_opt opts[] = {
         TRAIN_MODEL(a.use.model),
         TRAIN_ADAPTER(a.use.adapter),
@@ -143,6 +171,9 @@ static int run(int argc, char **argv)
         OPT_INT(0, "seq-len", a.seq_len, "N", 2, 1 << 20, "tokens of a stretch; default 512"),
         OPT_INT(0, "stretches", a.rows, "N", 0, INT64_MAX,
                 "look at the first N of each only; default all"),
+        TRAIN_PREFERENCE(a.preference),
+        TRAIN_BETA(a.beta),
+        TRAIN_SMOOTHING(a.smoothing),
         TRAIN_DTYPE(a.use.format),
         TRAIN_DEVICE(a.use.device),
         TRAIN_GRAPHS(a.graphs),
@@ -160,7 +191,10 @@ static int run(int argc, char **argv)
     if (!a.use.model || !a.data.n)
         ds_fail(&err, DS_USAGE, "%s is missing (dstrain eval -h)",
                 a.use.model ? "--data DATASET" : "--model DIR");
-    else
+    else if (a.preference && !a.use.adapter)
+        ds_fail(&err, DS_USAGE,
+                "--preference compares a model with what it was without its --adapter");
+    else if (!train_preference(&a.pref, a.preference, a.beta, a.smoothing, &err))
         eval(&a, &err);
     ds_opt_list_fini(&a.data);
     return ds_command_end(&ds_train_eval, &err, a.json);

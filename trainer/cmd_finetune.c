@@ -33,7 +33,8 @@ const ds_command ds_train_finetune = {
     .max_operands = 0,
     .example =
         "dsprep text docs.jsonl | dsprep tokenize -t base/tokenizer.json | dsver commit docs\n"
-        "dstrain finetune --model base/ --data docs@main --method lora --steps 300 -o runs/1",
+        "dstrain finetune --model base/ --data docs@main --method lora --steps 300 -o runs/1\n"
+        "dstrain finetune --model base/ --data pairs.dsr --preference dpo --lr 5e-6 -o runs/dpo",
     .description =
         "Trains on DATASET[@REV] of a dsver store, or on .dsr files, that hold a tokens column "
         "made by the model's tokenizer: dsprep tokenize adds it, and with --prompt or --chat "
@@ -111,8 +112,15 @@ static void put_line(shown *s, const char *line)
 static int show_step(void *ctx, const ds_step_report *r)
 {
     shown *s = ctx;
-    char line[512], norm[40] = "null", scale[80] = "";
+    char line[512 + DS_PREF_TOLD], norm[40] = "null", scale[80] = "", pairs[32 + DS_PREF_TOLD] = "",
+                                   right[80] = "";
 
+    if (s->c->preference.kind) {
+        const int n = snprintf(pairs, sizeof pairs, ",\"pairs\":%" PRIu64, r->pairs);
+        ds_pref_tell(pairs + n, sizeof pairs - (size_t)n, r->pref);
+        snprintf(right, sizeof right, ", %.1f %% of the pairs the right way round",
+                 100 * r->pref[DS_PREF_RIGHT]);
+    }
     if (isfinite(r->norm))
         snprintf(norm, sizeof norm, "%.9g", r->norm);
     if (s->c->scaling.first)
@@ -121,9 +129,9 @@ static int show_step(void *ctx, const ds_step_report *r)
     snprintf(line, sizeof line,
              "{\"type\":\"step\",\"step\":%" PRIu64
              ",\"loss\":%.9g,\"lr\":%.9g,\"norm\":%s,\"targets\":%" PRIu64 ",\"tokens\":%" PRIu64
-             "%s%s,\"seconds\":%.6f,\"waited\":%.6f,\"compute\":%.6f,\"optimizer\":%.6f,"
+             "%s%s%s,\"seconds\":%.6f,\"waited\":%.6f,\"compute\":%.6f,\"optimizer\":%.6f,"
              "\"ledger\":%.6f}\n",
-             r->step, r->loss, r->lr, norm, r->targets, r->tokens,
+             r->step, r->loss, r->lr, norm, r->targets, r->tokens, pairs,
              r->skipped ? ",\"skipped\":true" : "", scale, r->seconds, r->times.data,
              r->times.compute, r->times.optimizer, r->times.ledger);
     put_line(s, line);
@@ -136,10 +144,25 @@ static int show_step(void *ctx, const ds_step_report *r)
                 r->step, r->scale);
     if (!s->c->json &&
         (r->step == 1 || r->step == s->steps || r->step % (s->steps / 20 ? s->steps / 20 : 1) == 0))
-        ds_info("step %" PRIu64 ": loss %.4f, %.0f tokens/s", r->step, r->loss,
+        ds_info("step %" PRIu64 ": loss %.4f%s, %.0f tokens/s", r->step, r->loss, right,
                 (double)r->tokens / r->seconds);
     ds_progress_at(&s->bar, r->step);
     return 0;
+}
+
+/* What is told of an evaluation beside its loss: of tokens, or of pairs. */
+static int put_result(ds_buf *b, const ds_trainconf *c, const ds_eval_result *r)
+{
+    char pairs[DS_PREF_TOLD];
+    double mean[DS_PREF_SUMS];
+
+    if (!c->preference.kind)
+        return ds_buf_printf(b, ",\"perplexity\":%.9g,\"targets\":%" PRIu64,
+                             ds_exp(ds_eval_loss(r)), r->targets);
+    for (int i = 0; i < DS_PREF_SUMS; i++)
+        mean[i] = ds_eval_mean(r, i);
+    ds_pref_tell(pairs, sizeof pairs, mean);
+    return ds_buf_printf(b, ",\"pairs\":%" PRIu64 "%s", r->targets, pairs);
 }
 
 /* Where there is more than one dataset: of each. The names are those of the command line. */
@@ -147,13 +170,21 @@ static int put_sets(ds_buf *b, const ds_trainconf *c, const ds_eval_result *v)
 {
     int rc = c->neval > 1 ? ds_buf_puts(b, ",\"sets\":[") : 0;
 
-    for (size_t i = 0; !rc && c->neval > 1 && i < c->neval; i++) {
-        const double loss = ds_eval_loss(&v[i]);
+    for (size_t i = 0; !rc && c->neval > 1 && i < c->neval; i++)
         rc = ds_buf_puts(b, i ? ",{\"data\":" : "{\"data\":") || ds_json_text(b, c->eval_data[i]) ||
-             ds_buf_printf(b, ",\"loss\":%.17g,\"perplexity\":%.9g,\"targets\":%" PRIu64 "}", loss,
-                           ds_exp(loss), v[i].targets);
-    }
+             ds_buf_printf(b, ",\"loss\":%.17g", ds_eval_loss(&v[i])) || put_result(b, c, &v[i]) ||
+             ds_buf_puts(b, "}");
     return rc ? rc : c->neval > 1 ? ds_buf_puts(b, "]") : 0;
+}
+
+static void print_result(const ds_trainconf *c, const ds_eval_result *r)
+{
+    if (c->preference.kind)
+        printf("loss %.6f  accuracy %.4f  margin %.6f", ds_eval_loss(r),
+               ds_eval_mean(r, DS_PREF_RIGHT),
+               ds_eval_mean(r, DS_PREF_CHOSEN) - ds_eval_mean(r, DS_PREF_REJECTED));
+    else
+        printf("loss %.6f  perplexity %.4f", ds_eval_loss(r), ds_exp(ds_eval_loss(r)));
 }
 
 static void show_eval(void *ctx, const ds_eval_report *r)
@@ -162,11 +193,10 @@ static void show_eval(void *ctx, const ds_eval_report *r)
     const ds_trainconf *c = s->c;
     ds_buf line = {0};
 
-    if (ds_buf_printf(&line,
-                      "{\"type\":\"eval\",\"step\":%" PRIu64
-                      ",\"loss\":%.17g,\"perplexity\":%.9g,\"targets\":%" PRIu64
-                      ",\"best\":%s,\"seconds\":%.6f",
-                      r->step, r->loss, ds_exp(r->loss), r->all.targets, r->best ? "true" : "false",
+    if (ds_buf_printf(&line, "{\"type\":\"eval\",\"step\":%" PRIu64 ",\"loss\":%.17g", r->step,
+                      r->loss) == 0 &&
+        put_result(&line, c, &r->all) == 0 &&
+        ds_buf_printf(&line, ",\"best\":%s,\"seconds\":%.6f", r->best ? "true" : "false",
                       r->seconds) == 0 &&
         put_sets(&line, c, r->sets) == 0 && ds_buf_puts(&line, "}\n") == 0 && ds_buf_cstr(&line))
         put_line(s, (const char *)line.data);
@@ -175,11 +205,14 @@ static void show_eval(void *ctx, const ds_eval_report *r)
     ds_buf_fini(&line);
     if (c->json || c->quiet)
         return;
-    printf("step %" PRIu64 ": evaluation: loss %.6f  perplexity %.4f%s\n", r->step, r->loss,
-           ds_exp(r->loss), r->best ? "  the best so far" : "");
-    for (size_t i = 0; c->neval > 1 && i < c->neval; i++)
-        printf("  %s: loss %.6f  perplexity %.4f\n", c->eval_data[i], ds_eval_loss(&r->sets[i]),
-               ds_exp(ds_eval_loss(&r->sets[i])));
+    printf("step %" PRIu64 ": evaluation: ", r->step);
+    print_result(c, &r->all);
+    printf("%s\n", r->best ? "  the best so far" : "");
+    for (size_t i = 0; c->neval > 1 && i < c->neval; i++) {
+        printf("  %s: ", c->eval_data[i]);
+        print_result(c, &r->sets[i]);
+        printf("\n");
+    }
 }
 
 static void show_written(void *ctx, const ds_ckpt_state *state, double seconds)

@@ -26,6 +26,8 @@ static struct {
     double lr, min_lr, warmup_share, decay_share, alpha, lr_ratio, beta1, beta2, eps, decay, clip,
         min_delta, spike_factor;
     int method, schedule, longer, on_spike, graphs;
+    double pref_beta, smoothing;
+    int preference;
     bool rslora, abandon, json, quiet;
     uint64_t *shares;
     char *folder;       /* out, without slashes at its end */
@@ -38,13 +40,14 @@ static struct {
        .lr = 1e-4,
        .decay_share = (double)NAN, /* not said */
        .alpha = (double)NAN,       /* not said */
+       .pref_beta = (double)NAN,   /* not said */
        .lr_ratio = 1,
        .beta1 = 0.9,
        .beta2 = 0.999,
        .eps = 1e-8,
        .clip = 1,
        .schedule = DS_COSINE,
-       .longer = DS_LONG_SPLIT,
+       .longer = NOT_SAID,
        .spike_window = 32,
        .spike_factor = 8};
 
@@ -103,6 +106,10 @@ static const ds_opt OPTIONS[] = {
     OPT_FLAG(0, "rslora", o.rslora, "scale by alpha over the square root of the rank"),
     OPT_REAL(0, "lora-plus", o.lr_ratio, "X",
              "LoRA+: learning rate of B over that of A; default 1"),
+    OPT_HEADING("Preferences (DPO)"),
+    TRAIN_PREFERENCE(o.preference),
+    TRAIN_BETA(o.pref_beta),
+    TRAIN_SMOOTHING(o.smoothing),
     OPT_HEADING("Other methods"),
     TRAIN_PROMPT(o.s),
     OPT_STR(0, "prompt-init", o.prompt_init, "text:STRING|vocab|random",
@@ -255,6 +262,25 @@ static int scaling(ds_trainconf *c, ds_err *err)
     return 0;
 }
 
+/* The model before is the base with its adapter taken off, so there has to be one, and nothing else
+ * that is trained. */
+static int preference(ds_trainconf *c, ds_err *err)
+{
+    if (train_preference(&c->preference, o.preference, o.pref_beta, o.smoothing, err))
+        return DS_USAGE;
+    if (!o.preference)
+        return 0;
+    if (o.method != DS_METHOD_LORA)
+        return ds_fail(err, DS_USAGE,
+                       "--preference is for --method lora: without its adapter the model is what "
+                       "answers are compared with");
+    if (o.s.tokens.n)
+        return ds_fail(err, DS_USAGE, "--train-token does not go with --preference");
+    if (c->longer != DS_LONG_ERROR)
+        return ds_fail(err, DS_USAGE, "--long: a pair is not cut (dsprep tokenize --max-tokens)");
+    return 0;
+}
+
 static int settings(ds_trainconf *c, ds_err *err)
 {
     const bool model = train_named(c->model), out = train_named(c->out);
@@ -274,7 +300,8 @@ static int settings(ds_trainconf *c, ds_err *err)
         return ds_fail(err, DS_USAGE, "--warmup and --warmup-share: one of them says how long");
     if (!isnan(o.decay_share) && o.schedule == DS_CONSTANT)
         return ds_fail(err, DS_USAGE, "--decay-share: --schedule constant does not fall");
-    if (ranges(err) || of_method(err) || scaling(c, err) || prompt_init(c, o.prompt_init, err))
+    if (ranges(err) || of_method(err) || preference(c, err) || scaling(c, err) ||
+        prompt_init(c, o.prompt_init, err))
         return DS_USAGE;
     return evaluation(c, err);
 }
@@ -357,7 +384,9 @@ static ds_trainconf told(void)
         .spike = {(enum ds_spike_policy)o.on_spike, (uint32_t)o.spike_window, o.spike_factor},
         .seq_len = (uint32_t)o.s.seq_len,
         .window = (uint32_t)o.window,
-        .longer = (enum ds_long)o.longer,
+        .longer = o.longer != NOT_SAID ? (enum ds_long)o.longer
+                  : o.preference       ? DS_LONG_ERROR
+                                       : DS_LONG_SPLIT,
         .format = (enum ds_kfmt)o.s.format,
         .recompute = again < 0 ? DS_AGAIN_NONE : (enum ds_recompute)again,
         .auto_recompute = again < 0,

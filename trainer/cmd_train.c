@@ -1,6 +1,7 @@
 /* cmd_train.c - see cmd_train.h. */
 #include "cmd_train.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,23 @@ int train_open_model(ds_kernels **k, ds_net **net, const train_use *u, int32_t p
         *k = NULL;
     }
     return rc;
+}
+
+int train_preference(ds_pref_conf *c, int kind, double beta, double smoothing, ds_err *err)
+{
+    *c = (ds_pref_conf){.kind = (enum ds_pref_kind)kind,
+                        .beta = isnan(beta) ? DS_PREF_BETA : beta,
+                        .smoothing = smoothing};
+    if (!kind && !isnan(beta))
+        return ds_fail(err, DS_USAGE, "--beta is for --preference");
+    if (kind != DS_PREF_DPO && smoothing != 0)
+        return ds_fail(err, DS_USAGE, "--label-smoothing is for --preference dpo");
+    if (!(c->beta > 0 && c->beta < INFINITY))
+        return ds_fail(err, DS_USAGE, "--beta %g: more than 0", beta);
+    return smoothing >= 0 && smoothing < 0.5
+               ? 0
+               : ds_fail(err, DS_USAGE, "--label-smoothing %g: 0 or more, and less than 0.5",
+                         smoothing);
 }
 
 /* The strings of a list option, ended by NULL. */

@@ -69,6 +69,23 @@ typedef struct train_shape {
         **only_names; /* the lists ended by NULL, after train_shape_end */
 } train_shape;
 
+/* ---- of those that know preferences ---- */
+
+#define TRAIN_PREFERENCE(v)                                                                        \
+    OPT_CHOICE(0, "preference", v, "LOSS", DS_PREF_NAMES,                                          \
+               "learn from pairs of answers (dsprep tokenize --chosen --rejected) which one is "   \
+               "meant; both sides of a pair lie in one row, and the loss is the mean over pairs: " \
+               "none (default); dpo: -log sigmoid(beta d), where d is how much likelier, in "      \
+               "logarithms, the adapter made the chosen answer than the rejected one; hinge: "     \
+               "max(0, 1 - beta d); ipo: (d - 1 / (2 beta))^2 of means over tokens")
+#define TRAIN_BETA(v) OPT_REAL(0, "beta", v, "X", "with --preference: as above; default 0.1")
+#define TRAIN_SMOOTHING(v)                                                                         \
+    OPT_REAL(                                                                                      \
+        0, "label-smoothing", v, "X",                                                              \
+        "with --preference dpo: share of the pairs that may be the wrong way round; default 0")
+/* What these say: beta is NaN where it does not. */
+int train_preference(ds_pref_conf *c, int kind, double beta, double smoothing, ds_err *err);
+
 /* An empty name is none: it would be the root's. */
 static inline bool train_named(const char *path)
 {

@@ -143,7 +143,8 @@ static int take_mask(ds_dataset *d, const ds_schema *s, const char *tokens, ds_e
         m = "";
     if (!(d->mask = strdup(m)))
         return ds_fail_nomem(err);
-    return in_dataset(d, ds_recfacts_init(&d->facts, s, tokens, m, err), err);
+    TRY(in_dataset(d, ds_recfacts_init(&d->facts, s, tokens, m, err), err));
+    return ds_recfacts_paired(s, tokens) ? ds_recfacts_sides(&d->facts, s, tokens, err) : 0;
 }
 
 /* What the column must be, and the tokenizer that it names. */
@@ -398,6 +399,58 @@ static int open_file(ds_dataset *d, const char *path, const char *column, ds_err
 
 /* ---- both again ---- */
 
+bool ds_dataset_pair(const ds_dataset *d, uint64_t record, uint32_t *at)
+{
+    return d->facts.paired && ds_lossmask_split(&d->facts.sides, record, lengths_of(d)[record], at);
+}
+
+int ds_dataset_want_pairs(const ds_dataset *d, bool pairs, ds_err *err)
+{
+    if (pairs == d->info.paired)
+        return 0;
+    return pairs ? ds_fail(err, DS_FAIL,
+                           "'%s' holds no pairs of answers (dsprep tokenize --chosen --rejected "
+                           "makes them)",
+                           d->name)
+                 : ds_fail(err, DS_FAIL,
+                           "'%s' holds pairs of answers, of which one is not to be learned "
+                           "(--preference dpo)",
+                           d->name);
+}
+
+/* Each side is a text of its own: something of it is learned, and its first token is not. */
+static int check_pairs(const ds_dataset *d, ds_err *err)
+{
+    const ds_lossmask *m = ds_recfacts_lossmask(&d->facts);
+    const ds_records *gone = records_of(&d->erased), *end = gone + d->erased.len / sizeof *gone;
+    const char *what = NULL;
+    uint32_t at = 0;
+    uint8_t first;
+
+    if (d->facts.paired && !m)
+        return ds_fail(err, DS_FAIL,
+                       "'%s' holds pairs of answers, and no loss mask says what they are (--mask)",
+                       d->name);
+    for (uint64_t r = 0; d->facts.paired && r < d->info.records; r++) {
+        const uint32_t n = lengths_of(d)[r];
+        while (gone < end && r - gone->first >= gone->n && r >= gone->first)
+            gone++;
+        if (!n || (gone < end && r >= gone->first))
+            continue;
+        if (!ds_lossmask_split(&d->facts.sides, r, n, &at))
+            what = "its sides are not one and then the other";
+        else if (!ds_lossmask_targets(m, r, 0, at) || !ds_lossmask_targets(m, r, at, n - at))
+            what = "a side has no target";
+        ds_lossmask_get(m, r, at, 1, &first);
+        if (!what && first)
+            what = "the first token of its second side is a target";
+        if (what)
+            return ds_fail(err, DS_FAIL, "'%s', record %llu is no pair: %s", d->name,
+                           (unsigned long long)r, what);
+    }
+    return 0;
+}
+
 int ds_dataset_open(ds_dataset **out, const char *spec, const char *store, const char *column,
                     const char *mask, ds_err *err)
 {
@@ -427,10 +480,12 @@ int ds_dataset_open(ds_dataset **out, const char *spec, const char *store, const
                      "'%s': its loss mask '%s' leaves no token to learn from (--mask none takes "
                      "all)",
                      d->name, d->mask);
+    rc = rc ? rc : check_pairs(d, err);
     if (rc) {
         ds_dataset_close(d);
         return rc;
     }
+    d->info.paired = d->facts.paired;
     d->info.name = d->name;
     d->info.tokenizer = d->tokenizer;
     d->info.mask = d->mask;

@@ -30,6 +30,7 @@ typedef struct ds_dataset_info {
     uint32_t largest;         /* token */
     uint64_t largest_at;      /* record that has it first */
     const char *mask;         /* column that says which tokens are targets, or "" */
+    bool paired;              /* records hold a prompt with either of two answers */
     const ds_recfacts *facts; /* the mask, and what is counted */
 } ds_dataset_info;
 
@@ -53,6 +54,11 @@ int ds_dataset_tokens(ds_dataset *d, uint64_t record, uint32_t offset, uint32_t 
  * before it in the stretch. Any thread. */
 void ds_dataset_targets(const ds_dataset *d, uint64_t record, uint32_t offset, uint32_t n,
                         uint8_t *learn);
+/* Where the second side of a pair begins, whose first one is the answer that is preferred. False of
+ * a record that is none, as it was erased. */
+bool ds_dataset_pair(const ds_dataset *d, uint64_t record, uint32_t *at);
+/* Refuses pairs where texts are wanted, and texts where pairs are. */
+int ds_dataset_want_pairs(const ds_dataset *d, bool pairs, ds_err *err);
 void ds_dataset_close(ds_dataset *d); /* NULL is fine */
 
 #endif

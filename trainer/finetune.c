@@ -15,6 +15,7 @@
 #include "io.h"
 #include "keepers.h"
 #include "net_priv.h"
+#include "pairpass.h"
 #include "retain.h"
 #include "sig.h"
 #include "slices.h"
@@ -36,6 +37,7 @@ typedef struct stepping {
     ds_buf spans;
     float *loss;
     size_t loss_cap;
+    ds_pairpass pairs;
     bool lead;             /* this process writes; the others only compute */
     bool open;             /* a segment is */
     char segment[DS_PATH]; /* being written */
@@ -79,13 +81,18 @@ static const ds_minibatch *after(const stepping *s, uint64_t i)
     return NULL;
 }
 
-/* Micro-batch i of the step. */
-static int run_micro(stepping *s, uint64_t i, uint64_t step, float scale, double *loss, ds_err *err)
+/* Micro-batch i of the step. told: sums over its tokens, or pairs. */
+static int run_micro(stepping *s, uint64_t i, uint64_t step, float scale,
+                     double told[DS_SLICES_TOLD], ds_err *err)
 {
+    const ds_pref_conf *preference = &s->t->c.preference;
     const ds_minibatch *m = s->micro[i], *then = after(s, i);
     ds_netbatch b = batch_of(s, m, step), next;
 
-    if (then) {
+    if (preference->kind) {
+        TRY(ds_pairpass_look(&s->pairs, s->t->net, &b, m->side, preference, true, told, err));
+        b.weight = s->pairs.weight;
+    } else if (then) {
         next = batch_of(s, then, step);
         b.next = &next;
     }
@@ -97,8 +104,8 @@ static int run_micro(stepping *s, uint64_t i, uint64_t step, float scale, double
         s->loss_cap = (size_t)m->t;
     }
     TRY(ds_net_step(s->t->net, &b, scale, true, s->t->c.recompute, s->loss, err));
-    for (int64_t j = 0; j < m->t; j++)
-        *loss += (double)s->loss[j];
+    for (int64_t j = 0; !preference->kind && j < m->t; j++)
+        told[0] += (double)s->loss[j];
     return 0;
 }
 
@@ -147,6 +154,7 @@ static int fetch(stepping *s, uint64_t step, ds_step_report *r, ds_err *err)
         for (uint64_t j = 0; j < s->micro[i]->rows; j++)
             r->targets += s->micro[i]->targets[j];
         r->tokens += s->micro[i]->tokens;
+        r->pairs += s->micro[i]->pairs;
     }
     r->times.data = ds_loader_about(s->loader).waited - waited;
     return 0;
@@ -159,13 +167,13 @@ static int run_slices(stepping *s, uint64_t step, float scale, ds_err *err)
     const uint64_t each = c->accumulate / c->slices;
 
     for (uint64_t i = 0; i < c->slices; i++) {
-        double loss = 0;
+        double told[DS_SLICES_TOLD] = {0};
         if (!ds_slices_mine(s->slices, i))
             continue;
         for (uint64_t j = 0; j < each; j++)
-            TRY(run_micro(s, i * each + j, step, scale, &loss, err));
+            TRY(run_micro(s, i * each + j, step, scale, told, err));
         TRY(ds_net_finish_grads(s->t->net, err));
-        TRY(ds_slices_keep(s->slices, loss, err));
+        TRY(ds_slices_keep(s->slices, told, err));
     }
     return 0;
 }
@@ -185,13 +193,16 @@ static int no_number(const stepping *s, uint64_t step, const char *what, ds_err 
 static int compute(stepping *s, uint64_t step, ds_step_report *r, ds_err *err)
 {
     int rc = fetch(s, step, r, err);
-    const float scale = r->targets ? (float)((double)r->scale / (double)r->targets) : 0.0f;
+    const uint64_t n = s->t->c.preference.kind ? r->pairs : r->targets;
+    const float scale = n ? (float)((double)r->scale / (double)n) : 0.0f;
     const double start = ds_seconds();
-    double loss;
+    double told[DS_SLICES_TOLD];
 
     rc = rc ? rc : run_slices(s, step, scale, err);
-    TRY(ds_slices_sum(s->slices, rc, &loss, err));
-    r->loss = r->targets ? loss / (double)r->targets : 0.0;
+    TRY(ds_slices_sum(s->slices, rc, told, err));
+    r->loss = n ? told[0] / (double)n : 0.0;
+    for (size_t i = 0; s->t->c.preference.kind && i < DS_PREF_SUMS; i++)
+        r->pref[i] = n ? told[i] / (double)n : 0.0;
     if (!isfinite(r->loss))
         return no_number(s, step, "loss", err);
     r->times.compute = ds_seconds() - start;
@@ -383,13 +394,13 @@ static int evaluate_all(stepping *s, ds_eval_result *all, ds_err *err)
     const ds_trainconf *c = &s->t->c;
     const ds_eval_conf ec = {.seq_len = c->seq_len,
                              .stretches = c->eval_stretches,
-                             .together = (uint32_t)c->batch * c->seq_len};
+                             .together = (uint32_t)c->batch * c->seq_len,
+                             .preference = &c->preference};
 
     *all = (ds_eval_result){.sum = 0};
     for (size_t i = 0; i < c->neval; i++) {
         TRY(ds_evaluate(&s->evals[i], s->t->net, s->t->eval[i], &ec, err));
-        all->sum += s->evals[i].sum;
-        all->targets += s->evals[i].targets;
+        ds_eval_add(all, &s->evals[i]);
     }
     return 0;
 }
@@ -575,5 +586,6 @@ int ds_trainer_run(ds_trainer *t, ds_ckpt_state *state, const ds_run_events *ev,
     free(s.micro);
     free(s.evals);
     free(s.loss);
+    ds_pairpass_fini(&s.pairs);
     return rc;
 }

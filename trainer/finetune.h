@@ -29,9 +29,11 @@ typedef struct ds_run_times {
 typedef struct ds_step_report {
     uint64_t step, targets, tokens;
     double loss, norm, lr;
-    double limit;   /* what a spike is above; infinite: not known or not asked for */
-    bool skipped;   /* a spike; norm is NaN */
-    uint64_t scale; /* of the loss; where norm is infinite there was no update */
+    uint64_t pairs;            /* of preference tuning; loss is then their mean */
+    double pref[DS_PREF_SUMS]; /* and these, too */
+    double limit;              /* what a spike is above; infinite: not known or not asked for */
+    bool skipped;              /* a spike; norm is NaN */
+    uint64_t scale;            /* of the loss; where norm is infinite there was no update */
     double seconds;
     ds_run_times times;
 } ds_step_report;

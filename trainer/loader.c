@@ -105,9 +105,11 @@ int ds_loader_check(const ds_run *run, ds_dataset **datasets, int32_t vocab, ds_
         for (uint64_t r = 0; run->longer == DS_LONG_ERROR && r < d->records; r++)
             if (d->lengths[r] > run->seq_len)
                 return ds_fail(err, DS_FAIL,
-                               "dataset '%s', record %llu has %u tokens, a row holds %u (--long "
-                               "split or truncate takes it)",
-                               d->name, (unsigned long long)r, d->lengths[r], run->seq_len);
+                               "dataset '%s', record %llu has %u tokens, a row holds %u (%s)",
+                               d->name, (unsigned long long)r, d->lengths[r], run->seq_len,
+                               d->paired ? "both sides of a pair lie in it: a larger --seq-len, or "
+                                           "dsprep tokenize --max-tokens"
+                                         : "--long split or truncate takes it");
     }
     return 0;
 }
@@ -120,6 +122,7 @@ static void mini_fini(ds_minibatch *m, uint64_t rows)
     free(m->pos);
     free(m->target);
     free(m->cu);
+    free(m->side);
     free(m->weight);
     free(m->learn);
     free(m->targets);
@@ -149,6 +152,10 @@ static int mini_grow(ds_minibatch *m, int64_t n, ds_err *err)
     if (!cu)
         return ds_fail_nomem(err);
     m->cu = cu;
+    uint8_t *side = realloc(m->side, (size_t)m->nseqs + 1);
+    if (!side)
+        return ds_fail_nomem(err);
+    m->side = side;
     return 0;
 }
 
@@ -163,14 +170,11 @@ static int check_ids(const ds_loader *l, const int32_t *ids, const ds_span *s, s
     return 0;
 }
 
-static int add_sequence(ds_loader *l, ds_minibatch *m, const ds_span *s, uint64_t *targets,
-                        ds_err *err)
+static int add_sequence(ds_loader *l, ds_minibatch *m, size_t d, const ds_span *s,
+                        enum ds_side side, uint64_t *targets, ds_err *err)
 {
     const int32_t lead = l->c.virtual_tokens;
-    size_t d = l->c.run->ndatasets - 1;
 
-    while (d > 0 && l->firsts[d] > s->record)
-        d--;
     TRY(mini_grow(m, (int64_t)s->len + lead, err));
     for (int32_t i = 0; i < lead; i++)
         m->ids[m->t + i] = l->c.vocab + i;
@@ -188,8 +192,26 @@ static int add_sequence(ds_loader *l, ds_minibatch *m, const ds_span *s, uint64_
     }
     m->t += n;
     m->tokens += s->len;
+    m->side[m->nseqs] = (uint8_t)side;
     m->cu[++m->nseqs] = (int32_t)m->t;
     return 0;
+}
+
+/* A piece is a sequence; of a pair, whose pieces are whole records, it is two. */
+static int add_piece(ds_loader *l, ds_minibatch *m, const ds_span *s, uint64_t *targets,
+                     ds_err *err)
+{
+    size_t d = l->c.run->ndatasets - 1;
+    uint32_t at;
+
+    while (d > 0 && l->firsts[d] > s->record)
+        d--;
+    if (!ds_dataset_pair(l->c.datasets[d], s->record - l->firsts[d], &at))
+        return add_sequence(l, m, d, s, DS_SIDE_NONE, targets, err);
+    const ds_span chosen = {s->record, 0, at}, rejected = {s->record, at, s->len - at};
+    m->pairs++;
+    TRY(add_sequence(l, m, d, &chosen, DS_SIDE_CHOSEN, targets, err));
+    return add_sequence(l, m, d, &rejected, DS_SIDE_REJECTED, targets, err);
 }
 
 static int add_padding(ds_minibatch *m, int64_t n, ds_err *err)
@@ -203,6 +225,7 @@ static int add_padding(ds_minibatch *m, int64_t n, ds_err *err)
         m->weight[m->t + i] = 0.0f;
     }
     m->t += n;
+    m->side[m->nseqs] = DS_SIDE_NONE;
     m->cu[++m->nseqs] = (int32_t)m->t;
     return 0;
 }
@@ -216,7 +239,7 @@ static int fetch_row(ds_loader *l, ds_minibatch *m, uint64_t i, const ds_span *s
     m->targets[i] = 0;
     TRY(ds_spans_encode(&m->pieces[i], spans, n, l->firsts, l->c.run->ndatasets, err));
     for (size_t s = 0; s < n; s++) {
-        TRY(add_sequence(l, m, &spans[s], &m->targets[i], err));
+        TRY(add_piece(l, m, &spans[s], &m->targets[i], err));
         used += spans[s].len;
     }
     return l->c.virtual_tokens ? 0 : add_padding(m, l->c.run->seq_len - used, err);
@@ -281,6 +304,7 @@ static int fetch(ds_loader *l, place *p, ds_err *err)
     m->t = 0;
     m->nseqs = 0;
     m->tokens = 0;
+    m->pairs = 0;
     TRY(mini_grow(m, 0, err));
     m->cu[0] = 0;
     for (uint64_t i = 0; i < m->rows; i++) {

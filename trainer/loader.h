@@ -17,6 +17,9 @@
 
 typedef struct ds_loader ds_loader;
 
+/* A record that is a pair becomes two sequences, the one that is preferred and then the other. */
+enum ds_side { DS_SIDE_NONE, DS_SIDE_CHOSEN, DS_SIDE_REJECTED };
+
 /* One micro-batch of whole rows. Lent until given back. */
 typedef struct ds_minibatch {
     uint64_t row, rows; /* its first row, and how many */
@@ -25,6 +28,8 @@ typedef struct ds_minibatch {
     float *weight;
     uint8_t *learn; /* of the sequence added last: which of its tokens are targets */
     int32_t nseqs;
+    uint8_t *side;     /* of each sequence, enum ds_side */
+    uint64_t pairs;    /* of all rows */
     uint64_t *targets; /* of each row */
     ds_buf *pieces;    /* of each row: ds_spans_encode */
     uint64_t tokens;   /* without padding */

@@ -20,6 +20,7 @@ static int open_eval(ds_trainer *t, const char *tokenizer, ds_err *err)
         if (!ds_dataset_about(t->eval[i])->tokens)
             return ds_fail(err, DS_FAIL, "'%s' has no token to evaluate on", c->eval_data[i]);
         TRY(ds_dataset_tokenizer(t->eval[i], tokenizer, err));
+        TRY(ds_dataset_want_pairs(t->eval[i], c->preference.kind, err));
     }
     return 0;
 }
@@ -73,6 +74,7 @@ int ds_rundata_open(ds_trainer *t, ds_err *err)
     for (size_t i = 0; !rc && i < c->ndata; i++) {
         rc = open_dataset(t, i, &was.run, err);
         rc = rc ? rc : ds_dataset_tokenizer(t->data[i], tokenizer, err);
+        rc = rc ? rc : ds_dataset_want_pairs(t->data[i], c->preference.kind, err);
     }
     ds_lineage_fini(&was);
     return rc ? rc : open_eval(t, tokenizer, err);

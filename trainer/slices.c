@@ -11,14 +11,14 @@
 struct ds_slices {
     const ds_ranks *ranks;
     ds_params *params;
-    size_t n, mine;        /* slices in all, and this rank's */
-    size_t done;           /* of mine */
-    size_t count;          /* floats of all gradients, a multiple of part x ranks */
-    size_t part;           /* floats */
-    float *kept;           /* of my slices one after the other; their sum when there is one rank */
-    float *others;         /* parts: of slice i of every rank, for each i */
-    float *sum, *read;     /* of a part; gradients on their way */
-    double *loss, *losses; /* of my slices; of all */
+    size_t n, mine;    /* slices in all, and this rank's */
+    size_t done;       /* of mine */
+    size_t count;      /* floats of all gradients, a multiple of part x ranks */
+    size_t part;       /* floats */
+    float *kept;       /* of my slices one after the other; their sum when there is one rank */
+    float *others;     /* parts: of slice i of every rank, for each i */
+    float *sum, *read; /* of a part; gradients on their way */
+    double (*told)[DS_SLICES_TOLD], (*all)[DS_SLICES_TOLD]; /* by my slices; by all */
     /* Of devices that joined: gradients of my slices, where there are several, one set after the
      * other; parts as `others`. */
     float *dev_kept, *bucket;
@@ -100,9 +100,9 @@ int ds_slices_new(ds_slices **out, const ds_ranks *r, ds_params *p, uint32_t n, 
     s->mine = n / ranks;
     s->part = least(count / ranks + 1, DS_SLICES_PART);
     s->count = (count + s->part * ranks - 1) / (s->part * ranks) * s->part * ranks;
-    s->loss = calloc(s->mine, sizeof *s->loss);
-    s->losses = calloc(n, sizeof *s->losses);
-    int rc = s->loss && s->losses ? 0 : ds_fail_nomem(err);
+    s->told = calloc(s->mine, sizeof *s->told);
+    s->all = calloc(n, sizeof *s->all);
+    int rc = s->told && s->all ? 0 : ds_fail_nomem(err);
     if (!rc)
         rc = p->peers ? device_room(s, err) : host_room(s, err);
     if (rc) {
@@ -122,8 +122,8 @@ void ds_slices_free(ds_slices *s)
     free(s->others);
     free(s->sum);
     free(s->read);
-    free(s->loss);
-    free(s->losses);
+    free(s->told);
+    free(s->all);
     free(s);
 }
 
@@ -170,9 +170,9 @@ static int keep_here(ds_slices *s, ds_err *err)
     return ds_params_zero(s->params, err);
 }
 
-int ds_slices_keep(ds_slices *s, double loss, ds_err *err)
+int ds_slices_keep(ds_slices *s, const double told[DS_SLICES_TOLD], ds_err *err)
 {
-    s->loss[s->done] = loss;
+    memcpy(s->told[s->done], told, sizeof *s->told);
     TRY(s->params->peers ? keep_there(s, err) : keep_here(s, err));
     s->done++;
     return 0;
@@ -241,22 +241,24 @@ static int add_there(ds_slices *s, ds_err *err)
     return 0;
 }
 
-int ds_slices_sum(ds_slices *s, int rc, double *loss, ds_err *err)
+int ds_slices_sum(ds_slices *s, int rc, double told[DS_SLICES_TOLD], ds_err *err)
 {
     s->done = 0;
     TRY(ds_ranks_agree(s->ranks, rc, err));
     if (s->ranks->size > 1) {
-        s->ranks->gather(s->ranks, s->losses, s->loss, (int)(s->mine * sizeof *s->loss));
+        s->ranks->gather(s->ranks, s->all, s->told, (int)(s->mine * sizeof *s->told));
         if (!s->params->peers)
             add_ranks(s);
         else if (add_there(s, err))
             s->ranks->quit(s->ranks, err->msg); /* the others wait for this device */
     } else {
-        memcpy(s->losses, s->loss, s->n * sizeof *s->loss);
+        memcpy(s->all, s->told, s->n * sizeof *s->told);
     }
-    *loss = 0;
-    for (size_t i = 0; i < s->n; i++)
-        *loss += s->losses[i];
+    for (size_t j = 0; j < DS_SLICES_TOLD; j++) {
+        told[j] = 0;
+        for (size_t i = 0; i < s->n; i++)
+            told[j] += s->all[i][j];
+    }
     if (s->n == 1 || s->params->peers)
         return 0;
     rc = s->params->k->upload(s->params->k, s->params->grads, s->kept,

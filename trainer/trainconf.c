@@ -70,6 +70,11 @@ int ds_trainconf_dump(ds_buf *out, const ds_trainconf *c, ds_err *err)
         json_object_set_new(m, "only", list(c->only));
     }
     json_object_set_new(o, "settings", m);
+    if (ds_pref_describe(o, &c->preference, err)) {
+        json_decref(p);
+        json_decref(o);
+        return DS_NOMEM;
+    }
     json_object_set_new(p, "name", json_string(ds_optim_name(q->kind)));
     json_object_set_new(p, "lr", json_real(q->lr));
     json_object_set_new(p, "min_lr", json_real(q->min_lr));
@@ -217,6 +222,7 @@ int ds_trainconf_parse(ds_trainconf *c, const char *training, json_t **keep, con
         rc = ds_fail(err, DS_CORRUPT, "run description: %lld slices", (long long)slices);
     rc = rc ? rc : ds_spike_described(&c->spike, o, err);
     rc = rc ? rc : ds_lossscale_described(&c->scaling, o, err);
+    rc = rc ? rc : ds_pref_described(&c->preference, o, err);
     if (rc)
         return rc;
     c->method = (enum ds_method)method;

@@ -6,6 +6,7 @@
 #include "lineage.h"
 #include "net.h"
 #include "optim.h"
+#include "preference.h"
 #include "promptinit.h"
 #include "ranks.h"
 #include "spike.h"
@@ -46,6 +47,7 @@ typedef struct ds_trainconf {
     const json_t *early_stop; /* how it is described; borrowed */
     ds_spike_conf spike;
     ds_lossscale_conf scaling; /* of f16 */
+    ds_pref_conf preference;   /* kind NONE: tokens are learned as they stand */
     uint32_t seq_len, window;
     enum ds_long longer;
     enum ds_kfmt format;

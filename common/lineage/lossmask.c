@@ -125,6 +125,19 @@ void ds_lossmask_get(const ds_lossmask *m, uint64_t record, uint32_t offset, uin
     }
 }
 
+bool ds_lossmask_split(const ds_lossmask *m, uint64_t record, uint32_t n, uint32_t *at)
+{
+    bool value;
+    walk w;
+
+    walk_begin(&w, m, record);
+    if (w.whole || w.runs != 2 || w.value)
+        return false;
+    const uint64_t first = walk_next(&w, &value);
+    *at = (uint32_t)first;
+    return first > 0 && first < n;
+}
+
 uint64_t ds_lossmask_targets(const ds_lossmask *m, uint64_t record, uint32_t offset, uint32_t n)
 {
     const uint64_t first = (uint64_t)offset + 1, end = (uint64_t)offset + n;

@@ -22,6 +22,8 @@ int ds_lossmask_add(ds_lossmask *m, const ds_value *runs, uint64_t tokens, ds_er
 /* out[i] = the mask of token offset + i; m may be NULL: all 1. */
 void ds_lossmask_get(const ds_lossmask *m, uint64_t record, uint32_t offset, uint32_t n,
                      uint8_t *out);
+/* Are a record's values 0s and then 1s? *at is where the 1s begin. Its tokens are n. */
+bool ds_lossmask_split(const ds_lossmask *m, uint64_t record, uint32_t n, uint32_t *at);
 /* Targets of a piece: its tokens but the first whose mask is 1; m may be NULL. */
 uint64_t ds_lossmask_targets(const ds_lossmask *m, uint64_t record, uint32_t offset, uint32_t n);
 

@@ -8,12 +8,14 @@
 #include "json.h"
 
 #define DEFAULT_MASK "loss"
+#define SIDES "sides"
 #define META "meta"
 #define ORIGIN "origin"
 
 void ds_recfacts_fini(ds_recfacts *f)
 {
     ds_lossmask_fini(&f->mask);
+    ds_lossmask_fini(&f->sides);
     for (size_t i = 0; i < f->nfacets; i++)
         ds_facet_free(f->facets[i]);
     ds_srcfacet_fini(&f->origins);
@@ -36,14 +38,23 @@ static int column_of(bool *same, const ds_column *c, const char *tokens, ds_err 
     return rc;
 }
 
-const char *ds_recfacts_mask(const ds_schema *s, const char *tokens)
+static bool runs_of(const ds_schema *s, const char *name, const char *tokens)
 {
-    const long i = ds_schema_find(s, DEFAULT_MASK);
+    const long i = ds_schema_find(s, name);
     bool same = false;
 
-    if (i < 0 || s->cols[i].type != DS_RUNS || column_of(&same, &s->cols[i], tokens, NULL))
-        return "";
-    return same ? DEFAULT_MASK : "";
+    return i >= 0 && s->cols[i].type == DS_RUNS &&
+           column_of(&same, &s->cols[i], tokens, NULL) == 0 && same;
+}
+
+const char *ds_recfacts_mask(const ds_schema *s, const char *tokens)
+{
+    return runs_of(s, DEFAULT_MASK, tokens) ? DEFAULT_MASK : "";
+}
+
+bool ds_recfacts_paired(const ds_schema *s, const char *tokens)
+{
+    return runs_of(s, SIDES, tokens);
 }
 
 static int want_mask(ds_recfacts *f, const ds_schema *s, const char *tokens, const char *mask,
@@ -125,6 +136,15 @@ int ds_recfacts_init(ds_recfacts *f, const ds_schema *s, const char *tokens, con
     return rc;
 }
 
+int ds_recfacts_sides(ds_recfacts *f, const ds_schema *s, const char *tokens, ds_err *err)
+{
+    if (!ds_recfacts_paired(s, tokens))
+        return ds_fail(err, DS_FAIL, "there is no column '" SIDES "' of '%s'", tokens);
+    f->cols[f->ncols++] = (ds_factcol){.column = (size_t)ds_schema_find(s, SIDES), .sides = true};
+    f->paired = true;
+    return 0;
+}
+
 /* ---- taking ---- */
 
 static int take_value(ds_recfacts *f, ds_factcol *c, enum ds_type type, const ds_value *x,
@@ -134,6 +154,10 @@ static int take_value(ds_recfacts *f, ds_factcol *c, enum ds_type type, const ds
 
     if (c->mask)
         return ds_lossmask_add(&f->mask, x, tokens, err);
+    if (c->sides) {
+        rc = ds_lossmask_add(&f->sides, x, tokens, err);
+        return rc ? ds_err_prefix(err, "column '" SIDES "'") : 0;
+    }
     if (type != DS_JSON)
         return ds_facet_add(f->facets[c->facet], type, x, err);
     for (size_t k = 0; !rc && k < c->nfacets; k++)

@@ -17,7 +17,7 @@
 
 typedef struct ds_factcol {
     size_t column; /* in the schema */
-    bool mask;
+    bool mask, sides;
     size_t facet, nfacets; /* the first of it, and how many */
     uint64_t records;      /* taken so far */
 } ds_factcol;
@@ -26,6 +26,8 @@ typedef struct ds_factcol {
 typedef struct ds_recfacts {
     bool masked;
     ds_lossmask mask;
+    bool paired;
+    ds_lossmask sides; /* of two answers: 0 the one that is preferred, 1 the other */
     ds_facet *facets[16];
     size_t nfacets;
     ds_factcol cols[DS_RECFACTS_COLUMNS];
@@ -39,6 +41,10 @@ const char *ds_recfacts_mask(const ds_schema *s, const char *tokens);
 int ds_recfacts_init(ds_recfacts *f, const ds_schema *s, const char *tokens, const char *mask,
                      ds_err *err);
 void ds_recfacts_fini(ds_recfacts *f);
+/* Is there a column `sides` over `tokens`: does a record hold two answers? */
+bool ds_recfacts_paired(const ds_schema *s, const char *tokens);
+/* Wants it, too. After ds_recfacts_init. */
+int ds_recfacts_sides(ds_recfacts *f, const ds_schema *s, const char *tokens, ds_err *err);
 /* The next block of wanted column i. lengths: tokens of each record from the first on. */
 int ds_recfacts_take(ds_recfacts *f, size_t i, ds_colview *v, const uint32_t *lengths, ds_err *err);
 /* The next block of a stream: all wanted columns of it, and its origins. */

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "loader.h"
 #include "net_priv.h"
+#include "pairpass.h"
 #include "sig.h"
 
 /* Stretches that wait to be computed together. */
@@ -17,6 +19,12 @@ typedef struct stretches {
     int32_t room;
     double sum;
     uint64_t targets;
+    /* of pairs */
+    const ds_pref_conf *preference;
+    ds_pairpass pass;
+    uint8_t *side;
+    double pref[DS_PREF_SUMS];
+    uint64_t pairs;
 } stretches;
 
 static int init(stretches *s, const ds_net *net, const ds_eval_conf *c, ds_err *err)
@@ -34,7 +42,8 @@ static int init(stretches *s, const ds_net *net, const ds_eval_conf *c, ds_err *
     s->weight = calloc(room, sizeof *s->weight);
     s->loss = calloc(room, sizeof *s->loss);
     s->learn = calloc(room, sizeof *s->learn);
-    return s->ids && s->pos && s->target && s->cu && s->weight && s->loss && s->learn
+    s->side = calloc((size_t)room + 1, sizeof *s->side);
+    return s->ids && s->pos && s->target && s->cu && s->weight && s->loss && s->learn && s->side
                ? 0
                : ds_fail_nomem(err);
 }
@@ -48,6 +57,8 @@ static void fini(stretches *s)
     free(s->weight);
     free(s->loss);
     free(s->learn);
+    free(s->side);
+    ds_pairpass_fini(&s->pass);
 }
 
 static int compute(stretches *s, ds_net *net, ds_err *err)
@@ -61,8 +72,11 @@ static int compute(stretches *s, ds_net *net, ds_err *err)
 
     if (!s->t)
         return 0;
-    TRY(ds_net_step(net, &b, 1.0f, false, DS_AGAIN_NONE, s->loss, err));
-    for (int32_t i = 0; i < s->t; i++)
+    if (s->preference)
+        TRY(ds_pairpass_look(&s->pass, net, &b, s->side, s->preference, false, s->pref, err));
+    else
+        TRY(ds_net_step(net, &b, 1.0f, false, DS_AGAIN_NONE, s->loss, err));
+    for (int32_t i = 0; !s->preference && i < s->t; i++)
         s->sum += (double)s->loss[i];
     s->t = s->n = 0;
     return ds_check_interrupt(err);
@@ -96,11 +110,62 @@ static int add(stretches *s, const ds_net *net, ds_dataset *d, uint64_t record, 
     return 0;
 }
 
+/* Both sides of a record, one after the other. */
+static int add_pair(stretches *s, ds_net *net, ds_dataset *d, uint64_t record, uint32_t seq_len,
+                    ds_err *err)
+{
+    const uint32_t n = ds_dataset_about(d)->lengths[record];
+    uint32_t at;
+
+    if (!n || !ds_dataset_pair(d, record, &at))
+        return 0; /* it was erased */
+    if (n > seq_len)
+        return ds_fail(
+            err, DS_FAIL,
+            "dataset '%s', record %llu: both sides of the pair have %u tokens, --seq-len "
+            "is %u",
+            ds_dataset_about(d)->name, (unsigned long long)record, n, seq_len);
+    if (s->t + (int32_t)n > s->room)
+        TRY(compute(s, net, err));
+    s->side[s->n] = DS_SIDE_CHOSEN;
+    TRY(add(s, net, d, record, 0, at, err));
+    s->side[s->n] = DS_SIDE_REJECTED;
+    TRY(add(s, net, d, record, at, n - at, err));
+    s->pairs++;
+    return 0;
+}
+
+static int evaluate_pairs(ds_eval_result *out, ds_net *net, ds_dataset *d, const ds_eval_conf *c,
+                          ds_err *err)
+{
+    const ds_dataset_info *info = ds_dataset_about(d);
+    stretches s;
+    int rc = init(&s, net, c, err);
+
+    s.preference = c->preference;
+    for (uint64_t r = 0; !rc && r < info->records; r++)
+        if (!c->stretches || s.pairs < c->stretches)
+            rc = add_pair(&s, net, d, r, c->seq_len, err);
+    rc = rc ? rc : compute(&s, net, err);
+    if (!rc && !s.pairs)
+        rc = ds_fail(err, DS_FAIL, "'%s' has no pair", info->name);
+    *out = (ds_eval_result){.sum = s.pref[DS_PREF_LOSS], .targets = s.pairs};
+    memcpy(out->pref, s.pref, sizeof out->pref);
+    fini(&s);
+    return rc;
+}
+
 int ds_evaluate(ds_eval_result *out, ds_net *net, ds_dataset *d, const ds_eval_conf *c, ds_err *err)
 {
     const ds_dataset_info *info = ds_dataset_about(d);
+    const bool pairs = c->preference && c->preference->kind;
     uint64_t done = 0;
     stretches s;
+
+    *out = (ds_eval_result){.sum = 0};
+    TRY(ds_dataset_want_pairs(d, pairs, err));
+    if (pairs)
+        return evaluate_pairs(out, net, d, c, err);
     int rc = init(&s, net, c, err);
     const uint32_t most = c->seq_len - (uint32_t)s.lead;
 

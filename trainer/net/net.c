@@ -410,6 +410,22 @@ int ds_net_add_lora(ds_net *n, const ds_lora_conf *c, uint64_t seed, ds_err *err
     return ds_params_gradients(&n->params, err);
 }
 
+void net_bare(ds_net *n, bool bare)
+{
+    n->bare = bare;
+    for (int32_t i = 0; i < n->c.layers; i++) {
+        linear *l;
+        for (int32_t j = 0; (l = net_linear(n, &n->layers[i], j)); j++) {
+            ds_param **in[] = {&l->la, &l->lb, &l->mag};
+            for (size_t k = 0; k < sizeof in / sizeof *in; k++) {
+                ds_param *now = *in[k];
+                *in[k] = l->aside[k];
+                l->aside[k] = now;
+            }
+        }
+    }
+}
+
 /* Rows times their gains, through host memory. */
 static int stretch_rows(ds_net *n, const linear *l, float *w, ds_err *err)
 {

@@ -14,8 +14,9 @@ typedef struct linear {
     ds_param *mag;      /* DoRA: lengths of the rows of W + s B A; NULL without */
     float *norm, *gain; /* those lengths as they are, and mag / norm; not differentiated */
     float s, drop;
-    uint32_t id; /* of the module, for dropout */
-    bool target; /* is to have an adapter */
+    uint32_t id;        /* of the module, for dropout */
+    bool target;        /* is to have an adapter */
+    ds_param *aside[3]; /* la, lb and mag, while the net is without adapters */
 } linear;
 
 typedef struct layer {
@@ -95,6 +96,7 @@ struct ds_net {
     void *x;               /* of a pass, t x hidden: what a half of a layer works on, normed */
     bool dora;             /* some projection has a magnitude */
     bool dropout;          /* on while training */
+    bool bare;             /* without its adapters, for a while */
     ds_kvcache *cache;     /* while a text goes on */
     ds_kgroup *groups;     /* room for two products of each projection of all experts, */
     const float **factors; /* for factors of a projection's columns, an expert each, */
@@ -130,6 +132,8 @@ int net_forward(ds_net *n, int64_t t, int32_t from, enum ds_recompute r, float *
 int layer_room(ds_net *n, int32_t i, int64_t t, bool keep, enum ds_recompute r, places *s,
                ds_err *err);
 
+/* Takes adapters out of the arithmetic, and back in. */
+void net_bare(ds_net *n, bool bare);
 /* Every projection of a layer, in order; NULL past the last. */
 linear *net_linear(ds_net *n, layer *l, int32_t i);
 /* Adds the magnitude of a projection that has an adapter; its rows' lengths as they are. */

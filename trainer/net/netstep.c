@@ -300,8 +300,9 @@ static void numbers_of(ds_kpiece p[NUMBERS], const ds_net *n, const ds_netbatch 
 
 static ds_kwork work_of(const ds_net *n, const ds_netbatch *b, bool grads, enum ds_recompute r)
 {
-    const uint32_t how = (uint32_t)r << 4 | (uint32_t)(b->first_token % 4) << 2 |
-                         (uint32_t)n->k->unlisted << 1 | (uint32_t)grads;
+    const uint32_t how = (uint32_t)n->dropout << 7 | (uint32_t)n->bare << 6 | (uint32_t)r << 4 |
+                         (uint32_t)(b->first_token % 4) << 2 | (uint32_t)n->k->unlisted << 1 |
+                         (uint32_t)grads;
 
     return (ds_kwork){.of = &n->params, .t = b->t, .seqs = b->seqs.n, .how = how};
 }
@@ -325,17 +326,17 @@ static int send_ahead(const ds_net *n, const pass *s, ds_err *err)
     return rc;
 }
 
-int ds_net_step(ds_net *n, const ds_netbatch *b, float scale, bool grads, enum ds_recompute r,
-                float *loss, ds_err *err)
+static int step(ds_net *n, const ds_netbatch *b, float scale, bool grads, bool dropout,
+                enum ds_recompute r, float *loss, ds_err *err)
 {
     pass s = {.n = n, .b = b, .grads = grads, .r = r};
     ds_kpiece numbers[NUMBERS];
-    ds_kwork w = work_of(n, b, grads, r);
     int rc;
 
     if (b->t <= 0)
         return 0;
-    net_begin(n, b, grads);
+    net_begin(n, b, dropout);
+    ds_kwork w = work_of(n, b, grads, r);
     n->step.scale = (double)scale;
     rc = net_ids(n, b, &s.ids, err);
     numbers_of(numbers, n, b, s.ids);
@@ -348,6 +349,27 @@ int ds_net_step(ds_net *n, const ds_netbatch *b, float scale, bool grads, enum d
     rc = rc ? rc : n->k->sync(n->k, err);
     free(s.ids);
     n->b = NULL;
+    return rc;
+}
+
+int ds_net_step(ds_net *n, const ds_netbatch *b, float scale, bool grads, enum ds_recompute r,
+                float *loss, ds_err *err)
+{
+    return step(n, b, scale, grads, grads, r, loss, err);
+}
+
+int ds_net_look(ds_net *n, const ds_netbatch *b, enum ds_look what, float *loss, ds_err *err)
+{
+    const bool base = what == DS_LOOK_BASE;
+
+    if (base && (n->prompt || n->rows.in))
+        return ds_fail(err, DS_FAIL, "a model without its %s is not to be had",
+                       n->prompt ? "virtual tokens" : "trained tokens");
+    if (base)
+        net_bare(n, true);
+    const int rc = step(n, b, 1.0f, false, !base, DS_AGAIN_NONE, loss, err);
+    if (base)
+        net_bare(n, false);
     return rc;
 }
 
