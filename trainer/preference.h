@@ -5,9 +5,12 @@
  * model before training and the log probability of an answer is the sum over its targets, the loss
  * of a pair is
  *
- *     dpo    -(1 - e) log sigmoid(b d) - e log sigmoid(-b d)   Rafailov et al. 2023; e: Mitchell
- * 2023 ipo    (d' - 1 / (2 b))^2, d' as d of means over targets Azar et al. 2023 hinge  max(0, 1 -
- * b d)                                   Zhao et al. 2023
+ *   dpo    -(1 - e) log sigmoid(b d) - e log sigmoid(-b d)
+ *   ipo    (d' - 1 / (2 b))^2, where d' is d of means over targets
+ *   hinge  max(0, 1 - b d)
+ *
+ * Sources: Rafailov et al. 2023 (dpo), Mitchell 2023 (its e), Azar et al. 2023 (ipo), Zhao et al.
+ * 2023 (hinge).
  *
  * All in f64, with the same bits everywhere.
  */
