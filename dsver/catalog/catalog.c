@@ -15,6 +15,7 @@
 #include "refs.h"
 #include "sharing.h"
 #include "sign.h"
+#include "storefind.h"
 #include "utf8.h"
 
 enum {
@@ -108,6 +109,61 @@ int ds_git_begin(ds_err *err)
 
     (void)pthread_once(&once, begin);
     return begun < 0 ? ds_fail(err, DS_FAIL, "libgit2 does not start") : 0;
+}
+
+static bool head_is_good(const char *path)
+{
+    ds_buf b = {0};
+    git_oid id;
+    int valid = 0;
+    bool good = ds_read_file(&b, path, 4096, NULL) == 0 && ds_buf_cstr(&b);
+    char *text = good ? (char *)b.data : NULL, *end = text ? strchr(text, '\n') : NULL;
+    good = good && end;
+    if (good)
+        *end = '\0';
+    if (good && strncmp(text, "ref: refs/heads/", 16) == 0)
+        good = git_reference_name_is_valid(&valid, text + 5) == 0 && valid;
+    else
+        good = good && strlen(text) == GIT_OID_HEXSZ && git_oid_fromstr(&id, text) == 0;
+    ds_buf_fini(&b);
+    return good;
+}
+
+/* Git dies of a value that it cannot understand as much as of a line. */
+static bool config_is_good(const char *path)
+{
+    static const char *const flags[] = {"core.bare", "core.filemode"};
+    git_config *c = NULL;
+    int32_t version = 0;
+    int flag;
+    bool good = ds_path_exists(path) && git_config_open_ondisk(&c, path) == 0;
+    for (size_t i = 0; good && i < sizeof flags / sizeof *flags; i++) {
+        const int rc = git_config_get_bool(&flag, c, flags[i]);
+        good = rc == 0 || rc == GIT_ENOTFOUND;
+    }
+    if (good) {
+        const int rc = git_config_get_int32(&version, c, "core.repositoryformatversion");
+        good = rc == 0 || rc == GIT_ENOTFOUND;
+    }
+    git_config_free(c);
+    return good;
+}
+
+const char *ds_catalog_closed(const char *dir)
+{
+    static const char *const names[] = {"config", "HEAD"};
+    const char *closed = NULL;
+    if (ds_git_begin(NULL))
+        return NULL;
+    for (size_t i = 0; !closed && i < 2; i++) {
+        char *path = NULL;
+        if (ds_store_path(&path, dir, names[i], NULL))
+            break;
+        if (!(i == 0 ? config_is_good(path) : head_is_good(path)))
+            closed = names[i];
+        free(path);
+    }
+    return closed;
 }
 
 /* For git's own commands: how files are shared, as dsver has it. */

@@ -25,7 +25,10 @@
 typedef struct ds_catalog ds_catalog;
 
 int ds_catalog_create(const char *dir, ds_err *err); /* fine when it is there */
-int ds_catalog_share(ds_catalog *c, ds_err *err);    /* tells git's commands what sharing.h knows */
+/* The file, "HEAD" or "config", for which git's own program sees no repository in the folder,
+ * though libgit2 may; NULL: it sees one. */
+const char *ds_catalog_closed(const char *dir);
+int ds_catalog_share(ds_catalog *c, ds_err *err); /* tells git's commands what sharing.h knows */
 /* That of the store in the folder: catalog.git, locks/refs.lock, oplog. */
 int ds_catalog_open(ds_catalog **out, const char *store, ds_err *err);
 /* Forgets what libgit2 knows of packs that are gone. Nothing that was lent may be in use, and no

@@ -220,6 +220,13 @@ static int check_catalog(health *h, ds_err *err)
 {
     ds_err why = {0};
     const ds_overlay *erased = NULL;
+    char where[32];
+    const char *closed = ds_catalog_closed(ds_catalog_dir(h->store->cat));
+    if (closed) {
+        snprintf(where, sizeof where, "catalog.git/%s", closed);
+        tell(h, where, 0, "", "git cannot read it: no push or fetch will do; run `dsver repair`",
+             "");
+    }
     int rc = check_packs(h, err);
     rc = rc ? rc : check_objects(h, err);
     if (!rc && err->code)

@@ -50,26 +50,6 @@ static int set_aside(const char *dir, const char *name, ds_err *err)
     return rc;
 }
 
-/* What git's own program asks of a repository, and libgit2 not all of it. */
-static bool is_repository(const char *dir)
-{
-    char *config = NULL, *head = NULL;
-    ds_buf b = {0};
-    git_config *c = NULL;
-    git_oid id;
-    bool good = asprintf(&config, "%s/config", dir) >= 0 && asprintf(&head, "%s/HEAD", dir) >= 0 &&
-                ds_path_exists(config) && git_config_open_ondisk(&c, config) == 0 &&
-                ds_read_file(&b, head, 4096, NULL) == 0;
-    good = good && b.len > 5 &&
-           (memcmp(b.data, "ref: ", 5) == 0 ||
-            (b.len >= 40 && git_oid_fromstrn(&id, (const char *)b.data, 40) == 0));
-    git_config_free(c);
-    ds_buf_fini(&b);
-    free(config);
-    free(head);
-    return good;
-}
-
 static int open_catalog(mend *m, ds_err *err)
 {
     char *dir = NULL, *objects = NULL;
@@ -77,7 +57,7 @@ static int open_catalog(mend *m, ds_err *err)
     rc = rc ? rc : ds_store_path(&dir, m->store, "catalog.git", err);
     rc = rc ? rc : ds_store_path(&objects, dir, "objects", err);
     m->out->made = !rc && !ds_path_exists(objects);
-    if (!rc && !is_repository(dir)) {
+    if (!rc && ds_catalog_closed(dir)) {
         rc = set_aside(dir, "config", err);
         rc = rc ? rc : set_aside(dir, "HEAD", err);
         rc = rc ? rc : ds_catalog_create(dir, err);

@@ -528,6 +528,11 @@ as_it_was() {
 
 @test "repair: refs that cannot be read or are gone, and a catalog that is gone altogether" {
     two_stores
+    sed -i 's#refs/heads#refs/he`ds#' $CAT/HEAD # read by git's library, and not by git
+    exits 12 dsver fsck
+    has "catalog.git/HEAD: git cannot read it"
+    exits 0 dsver repair --from backup
+    as_it_was
     echo garbage >$CAT/refs/heads/docs/main
     : >$CAT/refs/tags/docs/one
     rm $CAT/refs/heads/docs/side
