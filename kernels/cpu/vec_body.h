@@ -19,14 +19,43 @@ typedef float vf __attribute__((vector_size(64), aligned(4)));
 typedef int32_t vi __attribute__((vector_size(64), aligned(4)));
 #define LANES 16
 
-static inline vf vec_load(const float *p)
+/* With AddressSanitizer a tile looks at all that it is about to touch before its first step, in
+ * place of at each element in each step: the same bytes, in a tenth of the time. */
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+
+#define VEC_INLINE inline __attribute__((always_inline)) /* also where nothing is looked at */
+#define VEC_LOOKED __attribute__((no_sanitize("address", "undefined")))
+
+static void vec_look(const void *p, size_t n)
+{
+    const volatile char *bad = __asan_region_is_poisoned((void *)(uintptr_t)p, n);
+
+    if (bad)
+        (void)*bad; /* is reported as any other access is */
+}
+
+/* Of `rows` rows of `n` bytes each, `stride` floats apart. */
+static void vec_look_rows(const float *p, size_t stride, int rows, size_t n)
+{
+    for (int i = 0; i < rows; i++)
+        vec_look(p + (size_t)i * stride, n);
+}
+#else
+#define VEC_INLINE inline
+#define VEC_LOOKED
+#define vec_look(p, n) ((void)0)
+#define vec_look_rows(p, stride, rows, n) ((void)0)
+#endif
+
+static VEC_INLINE vf vec_load(const float *p)
 {
     vf v;
     memcpy(&v, p, sizeof v);
     return v;
 }
 
-static inline void vec_store(float *p, vf v)
+static VEC_INLINE void vec_store(float *p, vf v)
 {
     memcpy(p, &v, sizeof v);
 }
@@ -43,12 +72,12 @@ static inline void vec_store_part(float *p, vf v, int64_t n)
     memcpy(p, &v, (size_t)n * sizeof *p);
 }
 
-static inline vf vec_all(float x)
+static VEC_INLINE vf vec_all(float x)
 {
     return (vf){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x};
 }
 
-static inline vf vec_fma(vf a, vf b, vf c)
+static VEC_INLINE vf vec_fma(vf a, vf b, vf c)
 {
 #if defined(__AVX512F__)
     return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);

@@ -5,12 +5,15 @@
 
 #if defined(__FMA__) && !defined(__AVX512F__)
 /* The generic tile below, in registers of 8: a vector of 16 would live in memory here. */
-static __attribute__((noinline)) void tile(float *acc, size_t stride, const void *pa,
-                                           const void *pb, int64_t k)
+static __attribute__((noinline)) VEC_LOOKED void tile(float *acc, size_t stride, const void *pa,
+                                                      const void *pb, int64_t k)
 {
     const float *a = pa, *b = pb;
     __m256 c[MR][2];
 
+    vec_look_rows(acc, stride, MR, sizeof c[0]);
+    vec_look(pa, sizeof(float) * MR * (size_t)k);
+    vec_look(pb, sizeof(float) * LANES * (size_t)k);
     for (int i = 0; i < MR; i++)
         for (int j = 0; j < 2; j++)
             c[i][j] = _mm256_loadu_ps(acc + (size_t)i * stride + j * 8);
@@ -34,15 +37,22 @@ static __attribute__((noinline)) void tile(float *acc, size_t stride, const void
  * Elements, in steps of MR. */
 #define AHEAD_LEFT (64 * MR)
 
+/* What one step reads of the right operand's panel lies NV * LANES floats behind that of the one
+ * before. */
+#define RIGHT_BYTES(WIDE, k) ((k) > 0 ? (((size_t)(k)-1) * NV + (WIDE)) * LANES * sizeof(float) : 0)
+
 /* TERM(av, bv, c): one step of a chain, or two. A vector of a is one element in all lanes. */
 #define TILE(NAME, WIDE, ELEM, ALL, TERM)                                                          \
-    static __attribute__((noinline)) void NAME(float *acc, size_t stride, const void *pa,          \
-                                               const void *pb, int64_t k)                          \
+    static __attribute__((noinline)) VEC_LOOKED void NAME(                                         \
+        float *acc, size_t stride, const void *pa, const void *pb, int64_t k)                      \
     {                                                                                              \
         const ELEM *a = pa;                                                                        \
         const float *b = pb;                                                                       \
         vf c[MR][WIDE];                                                                            \
                                                                                                    \
+        vec_look_rows(acc, stride, MR, sizeof c[0]);                                               \
+        vec_look(pa, sizeof(ELEM) * MR * (size_t)k);                                               \
+        vec_look(pb, RIGHT_BYTES(WIDE, k));                                                        \
         for (int i = 0; i < MR; i++)                                                               \
             for (int j = 0; j < (WIDE); j++)                                                       \
                 c[i][j] = vec_load(acc + (size_t)i * stride + j * LANES);                          \
@@ -76,12 +86,12 @@ TILE(tile_half, 1, float, vec_all, vec_fma)
 #endif
 
 #if defined(__AVX512BF16__)
-static inline vf vec_pair_all(uint32_t x)
+static VEC_INLINE vf vec_pair_all(uint32_t x)
 {
     return (vf)_mm512_set1_epi32((int)x);
 }
 
-static inline vf vec_dot2(vf a, vf b, vf c)
+static VEC_INLINE vf vec_dot2(vf a, vf b, vf c)
 {
     return (vf)_mm512_dpbf16_ps((__m512)c, (__m512bh)(__m512i)a, (__m512bh)(__m512i)b);
 }
