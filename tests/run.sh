@@ -113,6 +113,13 @@ export RUN_DIR DS_ROOT=$ROOT DS_SHARED=${DS_SHARED:-$ROOT/../shared}
 : >"$RUN_DIR/gitconfig" # a file of the run: git config --global would put one in the place of /dev/null
 export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=$RUN_DIR/gitconfig
 
+# python3 may be a script that looks for the interpreter each time, which takes longer than most that a test has it do.
+python=$(python3 -c 'import sys; print(sys.executable)' 2>/dev/null)
+case $python in
+"$(command -v python3)" | '') ;;
+*/python3) PATH=${python%/*}:$PATH ;;
+esac
+
 for l in "$@"; do
     lane=${l%%:*}
     build=$(cd "$ROOT" && cd "${l#*:}" && pwd) || exit 1
