@@ -77,6 +77,12 @@ static int check(const args *a, const ds_format *f, ds_err *err)
     if (a->w.separator >= 0 && !(f->flags & DS_FORMAT_IDS))
         return ds_fail(err, DS_USAGE, "--format %s: --separator is of formats of token ids",
                        f->name);
+    if (a->level >= 0 && !(f->flags & DS_FORMAT_LEVEL))
+        return ds_fail(err, DS_USAGE, "--format %s: it does not compress, and takes no --level",
+                       f->name);
+    if (a->memory >= 0 && !(f->flags & DS_FORMAT_MEMORY))
+        return ds_fail(err, DS_USAGE,
+                       "--format %s: it holds no whole shards, and takes no --memory", f->name);
     if (pipe && a->bare)
         return ds_fail(err, DS_USAGE, "--bare needs -o OUT: a pipe has no dsr-schema.json");
     if (!(f->flags & DS_FORMAT_IDS) && a->w.column)
@@ -138,27 +144,37 @@ static void say_json(const args *a, const ds_exported *e)
     ds_accounts_print(all);
 }
 
+/* What stands beside an export, on its way there. */
+typedef struct beside {
+    const args *a;
+    const ds_format *f;
+    const ds_schema *s;
+    const ds_exported *done;
+    ds_atomic file;
+} beside;
+
 /* What an import would find: formats of ids have one column, and no keys. */
-static int sidecar(const args *a, const ds_format *f, const ds_schema *s, const ds_exported *done,
-                   ds_err *err)
+static int begin_sidecar(void *ctx, ds_err *err)
 {
+    beside *b = ctx;
+    const ds_schema *s = b->s;
     ds_schema ids = {0};
     ds_fmtloss told = {0};
     size_t k = 0;
     int rc = 0;
-    if (f->flags & DS_FORMAT_IDS) {
+    if (b->f->flags & DS_FORMAT_IDS) {
         ds_schema_init(&ids);
         ids.block_min = s->block_min;
         ids.block_target = s->block_target;
         ids.block_max = s->block_max;
-        rc = ds_idcolumn_find(&k, s, a->w.column, &told, err);
+        rc = ds_idcolumn_find(&k, s, b->a->w.column, &told, err);
         if (rc == 0)
             rc = ds_schema_add(&ids, NULL, s->cols[k].name, s->cols[k].type, false, true, true,
                                s->cols[k].attrs, err);
     }
     if (rc == 0)
-        rc = ds_sidecar_write(a->w.path, ids.n ? &ids : s, f->name, done->records,
-                              done->provenance.data, done->provenance.len, err);
+        rc = ds_sidecar_begin(&b->file, b->a->w.path, ids.n ? &ids : s, b->f->name,
+                              b->done->records, &b->done->provenance, err);
     ds_fmtloss_fini(&told);
     ds_schema_fini(&ids);
     return rc;
@@ -179,12 +195,19 @@ static int export_stream(args *a, char **operands, int n, ds_err *err)
     a->w.shards = a->shard_size > 0;
     a->w.level = (int)a->level;
     a->w.threads = a->threads ? (int)a->threads : ds_cpu_count();
-    a->w.memory = (uint64_t)a->memory;
+    a->w.memory = a->memory >= 0 ? (uint64_t)a->memory : (uint64_t)512 << 20;
+    beside b = {.a = a, .f = f, .done = &done, .file = {.fd = -1}};
+    if (rc == 0 && !(f->flags & DS_FORMAT_EACH) && a->w.path && strcmp(a->w.path, "-") != 0 &&
+        !a->bare) {
+        b.s = ds_instream_schema(in);
+        done.whole = begin_sidecar;
+        done.ctx = &b;
+    }
     if (rc == 0)
         rc = ds_export_run(&done, in, f, &a->w, a->strict, err);
-    if (rc == 0 && !(f->flags & DS_FORMAT_EACH) && a->w.path && strcmp(a->w.path, "-") != 0 &&
-        !a->bare)
-        rc = sidecar(a, f, ds_instream_schema(in), &done, err);
+    if (rc == 0 && done.whole)
+        rc = ds_sidecar_commit(&b.file, a->w.path, err);
+    ds_atomic_abort(&b.file);
     if (rc == 0 && a->o.json)
         say_json(a, &done);
     else if (rc == 0)
@@ -196,7 +219,7 @@ static int export_stream(args *a, char **operands, int n, ds_err *err)
 
 static int run(int argc, char **argv)
 {
-    args a = {.w = {.separator = -1, .hashes = "xxh64"}, .level = -1, .memory = 512 << 20};
+    args a = {.w = {.separator = -1, .hashes = "xxh64"}, .level = -1, .memory = -1};
     const ds_opt opts[] = {
         OPT_STR('f', "format", a.format, "NAME", DS_FORMAT_WRITTEN " (needed)"),
         OPT_STR('o', "output", a.w.path, "OUT", "file or folder to write"),
@@ -215,7 +238,7 @@ static int run(int argc, char **argv)
         OPT_FLAG(0, "strict", a.strict, "fail where something would be lost"),
         OPT_FLAG(0, "bare", a.bare, "write no dsr-schema.json"),
         OPT_SIZE('m', "memory", a.memory, "SIZE",
-                 "what whole shards may take until they are written; default 512M"),
+                 "mds, npz, parquet: what may be held until it is written; default 512M"),
         DSPREP_THREADS(a.threads),
         DSPREP_SUMMARY(a.o.json, a.o.quiet),
         OPT_END,

@@ -366,9 +366,13 @@ static int drop_member(map *m, ds_rowplan *p, const char *name, ds_err *err)
     return rc;
 }
 
+static bool is_kept(const args *a, const ds_schema *in, const char *name);
+
 static int drop_one(map *m, ds_rowplan *p, const char *name, ds_err *err)
 {
     const long k = ds_schema_find(&p->schema, name);
+    if (k >= 0 && m->a->keep.n > 0 && is_kept(m->a, m->in, name))
+        return ds_fail(err, DS_USAGE, "--keep names it, too");
     if (k < 0)
         return drop_member(m, p, name, err);
     if (k == 0 && p->schema.explicit_key)

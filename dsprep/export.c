@@ -122,6 +122,8 @@ int ds_export_run(ds_exported *done, ds_instream *in, const ds_format *f, const 
         rc = ds_blockpipe_run(in, &export_ops, &r, o->threads, err);
         ds_progress_end(&r.progress);
     }
+    if (rc == 0 && done->whole)
+        rc = done->whole(done->ctx, err);
     if (rc == 0)
         rc = f->finish(r.writer, &done->written, err);
     f->free(r.writer);

@@ -15,7 +15,11 @@ typedef struct ds_exported {
     ds_fmtwritten written;
     ds_fmtloss loss;
     ds_buf provenance; /* of the first input */
-} ds_exported;         /* a zeroed object is valid */
+    /* The caller's, or NULL: called when all records are known, before an output appears. What
+     * fails then leaves nothing behind. */
+    int (*whole)(void *ctx, ds_err *err);
+    void *ctx;
+} ds_exported; /* a zeroed object is valid */
 
 /* `strict`: a loss is an error, before anything is written where the schema alone tells. */
 int ds_export_run(ds_exported *done, ds_instream *in, const ds_format *f, const ds_fmtwrite *o,

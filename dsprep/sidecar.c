@@ -24,23 +24,39 @@ static char *path_of(const char *out)
     return asprintf(&path, "%s%s%s", out, sep, DS_SIDECAR_NAME) < 0 ? NULL : path;
 }
 
-int ds_sidecar_write(const char *out, const ds_schema *s, const char *format, uint64_t records,
-                     const void *prov, size_t prov_len, ds_err *err)
+int ds_sidecar_begin(ds_atomic *a, const char *out, const ds_schema *s, const char *format,
+                     uint64_t records, const ds_buf *prov, ds_err *err)
 {
     ds_buf t = {0};
-    char *path = path_of(out);
-    int rc = path && !ds_buf_puts(&t, "{\"dsr_schema\":") ? ds_schema_dump(&t, s, err)
-                                                          : ds_fail_nomem(err);
+    char *path = NULL;
+    int rc = asprintf(&path, "%.*s." DS_SIDECAR_NAME, (int)ds_path_len(out), out) >= 0 &&
+                     !ds_buf_puts(&t, "{\"dsr_schema\":")
+                 ? ds_schema_dump(&t, s, err)
+                 : ds_fail_nomem(err);
     if (rc == 0 && (ds_buf_printf(&t, ",\"format\":\"%s\",\"records\":%llu,\"provenance\":", format,
                                   (unsigned long long)records) ||
-                    (prov_len ? ds_buf_put(&t, prov, prov_len) : ds_buf_puts(&t, "[]")) ||
+                    (prov->len ? ds_buf_put(&t, prov->data, prov->len) : ds_buf_puts(&t, "[]")) ||
                     ds_buf_puts(&t, "}\n")))
         rc = ds_fail_nomem(err);
     if (rc == 0)
-        rc = ds_atomic_write(path, 0666, t.data, t.len, err);
+        rc = ds_atomic_open(a, path, 0666, err);
+    if (rc == 0)
+        rc = ds_write_full(a->fd, path, t.data, t.len, err);
+    if (rc == 0)
+        rc = ds_fsync(a->fd, path, err);
     ds_buf_fini(&t);
     free(path);
     return rc;
+}
+
+int ds_sidecar_commit(ds_atomic *a, const char *out, ds_err *err)
+{
+    char *path = path_of(out); /* now it is seen whether that is a folder */
+    if (!path)
+        return ds_fail_nomem(err);
+    free(a->path);
+    a->path = path;
+    return ds_atomic_commit(a, err);
 }
 
 static int take(ds_sidecar *c, const json_t *j, ds_err *err)

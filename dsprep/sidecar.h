@@ -9,14 +9,18 @@
 #define DS_SIDECAR_H
 
 #include "dsr_schema.h"
+#include "io.h"
 
 typedef struct ds_sidecar {
     ds_schema schema;
     ds_buf provenance; /* canonical; empty: none */
 } ds_sidecar;
 
-int ds_sidecar_write(const char *out, const ds_schema *s, const char *format, uint64_t records,
-                     const void *prov, size_t prov_len, ds_err *err);
+/* Written beside OUT before that appears, so that nothing but a rename is left to do when it has.
+ * ds_atomic_abort drops it. */
+int ds_sidecar_begin(ds_atomic *a, const char *out, const ds_schema *s, const char *format,
+                     uint64_t records, const ds_buf *prov, ds_err *err);
+int ds_sidecar_commit(ds_atomic *a, const char *out, ds_err *err);
 /* The one of an input: in the folder that it is, beside the file, or in the file's folder. *found
  * tells whether there is one. */
 int ds_sidecar_find(ds_sidecar *c, bool *found, const char *input, ds_err *err);

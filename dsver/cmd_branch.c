@@ -225,6 +225,12 @@ static int work(names *c, char **operands, int n, ds_err *err)
         rc = ds_fail(err, DS_USAGE, "--delete wants a dataset and a name");
     if (!rc && c->sign.yes && !c->message)
         rc = ds_fail(err, DS_USAGE, "--sign wants --message: only an annotated tag can be signed");
+    if (!rc && c->del && (c->message || c->author))
+        rc = ds_fail(err, DS_USAGE, "--%s is of a tag that is made: --delete takes a --reason",
+                     c->message ? "message" : "author");
+    if (!rc && n < 2 && (c->author || c->reason))
+        rc = ds_fail(err, DS_USAGE, "--%s wants a version and a name: nothing is done but to list",
+                     c->author ? "author" : "reason");
     if (!rc && c->message && n < 2)
         rc = ds_fail(err, DS_USAGE, "--message wants a version and a name");
     rc = rc ? rc : open_for(c, n, err);

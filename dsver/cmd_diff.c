@@ -165,6 +165,8 @@ static int check_options(const diff *c, ds_err *err)
     if (c->stats && records)
         return ds_fail(err, DS_USAGE, "--%s is about records, and does not go with --stats%s",
                        records, c->exit_code ? " (--threshold makes the exit status)" : "");
+    if (c->say.data && c->say.stat)
+        return ds_fail(err, DS_USAGE, "--data is about values, and --stat shows none");
     if (c->say.data && !c->say.json)
         return ds_fail(err, DS_USAGE, "--data goes with --json");
     return 0;

@@ -193,6 +193,8 @@ static int run(int argc, char **argv)
         rc = ds_revision_find(&rev, &s, n > 0 ? operands[0] : NULL, &err);
     if (!rc && draw && json)
         rc = ds_fail(&err, DS_USAGE, "--graph is for people: --json lists the parents");
+    if (!rc && oneline && json)
+        rc = ds_fail(&err, DS_USAGE, "--oneline is for people, and --json for machines");
     if (!rc && draw)
         rc = graph(&s, &rev, n > 0 ? operands[0] : NULL, limit, &err);
     for (int64_t i = 0; !rc && !draw && (limit == 0 || i < limit); i++) {

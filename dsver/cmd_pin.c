@@ -190,7 +190,9 @@ static int run_pin(int argc, char **argv)
     if (status >= 0)
         return status;
     ds_err err = {0};
+    const char *alone = n ? NULL : c.reason ? "reason" : c.author ? "author" : NULL;
     int rc = list && n ? ds_fail(&err, DS_USAGE, "--list wants no version")
+             : alone   ? ds_fail(&err, DS_USAGE, "--%s wants a version to pin", alone)
                        : ds_store_open(&c.s, c.store, n ? DS_OBJ_WRITE : DS_OBJ_READ, &err);
     rc = rc ? rc : ds_store_act(&c.s, "pin", c.author, c.reason, &err);
     if (!rc)

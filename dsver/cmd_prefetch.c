@@ -146,7 +146,9 @@ static int run(int argc, char **argv)
     f.what = n > 0 ? operands[0] : NULL;
     f.part.columns = f.columns.v;
     f.part.ncolumns = f.columns.n;
-    if (!f.shards || parse_shards(&f.part, f.shards, &err) == 0)
+    if (f.part.from_key && f.part.to_key && strcmp(f.part.from_key, f.part.to_key) > 0)
+        (void)ds_fail(&err, DS_USAGE, "--from-key comes behind --to-key: nothing lies between");
+    else if (!f.shards || parse_shards(&f.part, f.shards, &err) == 0)
         work(&f, &err);
     ds_opt_list_fini(&f.columns);
     status = ds_command_end(&ds_ver_prefetch, &err, f.json);

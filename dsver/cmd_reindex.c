@@ -99,7 +99,10 @@ static int run(int argc, char **argv)
         return status;
     ds_err err = {0};
     char *dir = NULL;
-    int rc = ds_store_find(&dir, store, &err);
+    int rc = dump && (reason || json)
+                 ? ds_fail(&err, DS_USAGE, "--dump prints text and does nothing: without --%s",
+                           reason ? "reason" : "json")
+                 : ds_store_find(&dir, store, &err);
     if (!rc)
         rc = dump ? print_index(dir, &err) : rebuild(dir, json, reason, &err);
     free(dir);

@@ -148,6 +148,8 @@ static int change(const remote_args *a, const char *dir, char **v, bool adds, ds
 
 static int act(const remote_args *a, const char *dir, char **v, int n, ds_err *err)
 {
+    if ((a->catalog || a->credentials) && (n == 0 || strcmp(v[0], "add") != 0))
+        return ds_fail(err, DS_USAGE, "--%s goes with add", a->catalog ? "catalog" : "credentials");
     if (n == 0 || (strcmp(v[0], "list") == 0 && n == 1))
         return list(a, dir, err);
     if (strcmp(v[0], "add") == 0 && n == 3)

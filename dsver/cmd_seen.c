@@ -109,6 +109,8 @@ static int add_key(void *ctx, const char *p, size_t len, ds_err *err)
 /* Sorted, each once. */
 static int read_keys(seen *s, const char *file, const char *one, ds_err *err)
 {
+    if (one && *one && file)
+        return ds_fail(err, DS_USAGE, "a KEY and --key-file exclude each other");
     int rc = one && *one ? add_key(s, one, strlen(one), err) : 0;
     size_t n = 0;
 

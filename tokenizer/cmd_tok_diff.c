@@ -283,8 +283,8 @@ static void side_fini(side *s)
 static int run(int argc, char **argv)
 {
     ds_out out = {0};
-    comparison c = {.out = &out, .limit = 20};
-    const char *column = "text";
+    comparison c = {.out = &out, .limit = -1};
+    const char *column = NULL;
     const ds_opt opts[] = {
         TOK_COLUMN(column),
         OPT_INT('n', "limit", c.limit, "N", 0, INT64_MAX, "places to show; 0 shows all (20)"),
@@ -297,10 +297,17 @@ static int run(int argc, char **argv)
     if (code >= 0)
         return code;
     ds_err err = {0};
-    tok_reader r = {.fn = compare_part, .ctx = &c, .column = column};
+    tok_reader r = {.fn = compare_part, .ctx = &c, .column = column ? column : "text"};
     bool differ = false;
     c.reader = &r;
-    int rc = side_open(&c.a, operands[0], &err);
+    const char *idle = n > 2          ? NULL
+                       : c.by_text    ? "by-text"
+                       : c.limit >= 0 ? "limit"
+                       : column       ? "column"
+                                      : NULL;
+    int rc = idle ? ds_fail(&err, DS_USAGE, "--%s is about texts, and none is given", idle) : 0;
+    c.limit = c.limit < 0 ? 20 : c.limit;
+    rc = rc ? rc : side_open(&c.a, operands[0], &err);
     rc = rc ? rc : side_open(&c.b, operands[1], &err);
     rc = rc ? rc : ds_out_init(&out, STDOUT_FILENO, "standard output", &err);
     for (int i = 2; i < n && rc == 0; i++)

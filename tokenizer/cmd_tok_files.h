@@ -19,6 +19,7 @@ typedef struct tok_reader {
     bool skip;          /* go on past files that cannot be used */
     const char *column; /* of record streams */
     uint64_t files, skipped, bytes;
+    uint64_t unread;  /* of those skipped: the system would not read them */
     const char *path; /* of the part that fn is given, and where in its text the part begins */
     uint64_t offset;
 } tok_reader;

@@ -290,8 +290,8 @@ static int train(const train_opts *o, char **operands, int n, ds_err *err)
     if (rc == 0)
         rc = count_all(&t, &r, operands, n, threads, err);
     if (rc == 0 && ds_words_total(t.counters.all[0]) == 0)
-        rc = ds_fail(err, DS_FAIL, "no text to learn from%s",
-                     r.skipped ? ": every file was skipped" : "");
+        rc = ds_fail(err, r.skipped && r.unread == r.skipped && r.files == 0 ? DS_IO : DS_FAIL,
+                     "no text to learn from%s", r.skipped ? ": every file was skipped" : "");
     if (rc == 0)
         warn_need(o, t.counters.all[0]);
     if (rc == 0)

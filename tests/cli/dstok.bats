@@ -76,6 +76,13 @@ has() {
     case " $output " in *" 1200 "*) return 1 ;; esac
 }
 
+@test "train: only files that are not there are no text, and that is the system's word: exit 13" {
+    exits 13 dstok train -o t.json missing gone
+    has 'every file was skipped'
+    printf '\xff' >bad
+    exits 1 dstok train -o t.json missing bad
+}
+
 @test "encode: text that is not UTF-8, files that are not there" {
     printf 'ab\377' >in
     exits 1 dstok encode -t "$T" in

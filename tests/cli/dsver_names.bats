@@ -64,6 +64,8 @@ id() {
     [ -z "$(dsver ls d)" ]
     exits 1 dsver show d
     has "such as d@v1"
+    exits 2 dsver tag -d -m x d v1
+    exits 2 dsver tag -d --author 'A <a@b.c>' d v1
     dsver tag -d d v1 >/dev/null
     for verb in branch tag ls log; do
         exits 1 dsver $verb d

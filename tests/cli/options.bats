@@ -201,3 +201,33 @@ full_disk_is_seen() {
     "$p" -h >&- 2>err || rc=$?
     [ "$rc" -eq 13 ]
 }
+
+# A line each: a call that contradicts itself, or has an option that could do nothing.
+@test "options that can have no effect are refused, with exit 2" {
+    export DSVER_STORE=$PWD/s
+    dsver init s >/dev/null
+    printf 'a\nb\n' >t && dsprep text -q --split line t | dsver commit -q -m 1 d
+    T=$DS_ROOT/tests/cli/data/bytelevel.json
+    while read -r call; do
+        rc=0
+        eval "$call" >out 2>err </dev/null || rc=$?
+        [ "$rc" -eq 2 ] || { echo "exit $rc: $call" && cat err && return 1; }
+    done <<'END'
+dstok diff --by-text "$T" "$T"
+dstok diff -n 3 "$T" "$T"
+dstok diff -c body "$T" "$T"
+dsver log --oneline --json d
+dsver diff --stat --data --json d d
+dsver branch --reason x d
+dsver tag --author 'A <a@b.c>' d
+dsver reindex --dump --reason x
+dsver reindex --dump --json
+dsver seen --key-file t d a
+dsver remote list --catalog x
+dsver remote remove o --credentials x
+dsver pin --list --reason x
+dsver pin --author 'A <a@b.c>'
+dsver prefetch --from-key b --to-key a d
+dsprep text --keys derived t | dsprep map --keep text,meta --drop meta
+END
+}
