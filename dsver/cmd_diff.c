@@ -1,4 +1,5 @@
 /* cmd_diff.c - dsver diff. */
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -6,6 +7,7 @@
 #include "cmd_statsay.h"
 #include "cmd_verb.h"
 #include "draft.h"
+#include "dsr_shards.h"
 #include "sig.h"
 
 static int run(int argc, char **argv);
@@ -23,7 +25,8 @@ const ds_command ds_ver_diff = {
         "With one operand: from the version before it; with none: from the newest version's "
         "predecessor.\n\n"
         "The second may be a record stream: - is standard input, and what has a / in its name "
-        "or ends in .dsr is a file. It is checked and compared as the version that dsver "
+        "or ends in .dsr is a file, or a folder of shards. It is checked and compared as the "
+        "version that dsver "
         "commit would make of it, and nothing is written to the store; what the store lacks is "
         "kept in $TMPDIR meanwhile. With a stream alone: from the newest version of the "
         "default dataset.\n\n"
@@ -123,15 +126,27 @@ static int diff_stream(diff *c, ds_store *s, const char *before, const char *fil
 {
     ds_revision on = {0};
     ds_draft d = {.dir = NULL};
-    int fd = STDIN_FILENO, rc = ds_revision_find(&on, s, before, err);
-    if (!rc)
-        rc = verb_open_stream(&fd, file, "dsver diff DATASET FILE", err);
-    rc = rc ? rc : ds_draft_make(&d, s, &on, fd, file, verb_threads(c->threads), err);
+    ds_strlist files = {0}; /* those behind the first, of a folder of shards */
+    char *first = NULL;
+    ds_draft_input in = {.fd = STDIN_FILENO};
+    int rc = ds_revision_find(&on, s, before, err);
+    rc = rc ? rc : ds_shards_operand(&files, file, err);
+    if (!rc) {
+        first = files.v[0];
+        memmove(files.v, files.v + 1, --files.n * sizeof *files.v);
+        in.path = first;
+        in.more = &files;
+        rc = verb_open_stream(&in.fd, first, "dsver diff DATASET FILE", err);
+    }
+    rc = rc ? rc : ds_draft_make(&d, s, &on, &in, verb_threads(c->threads), err);
     c->say.draft = true;
     rc = rc ? rc : diff_both(c, &d.store, &on.id, &d.id, err);
     ds_draft_close(&d);
     ds_revision_fini(&on);
-    verb_close_stream(&fd, file);
+    if (first)
+        verb_close_stream(&in.fd, first);
+    free(first);
+    ds_strlist_fini(&files);
     return rc;
 }
 

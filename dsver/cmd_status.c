@@ -47,8 +47,8 @@ static int compare(bool *differs, ds_store *s, const char *version, const ds_reb
         rc = ds_fail_nomem(err);
     if (!rc) {
         rc = ds_pipeline_begin(&p, r.stages, r.n, err);
-        rc = rc ? rc
-                : ds_draft_make(&d, s, &on, p.out, "what its steps make now", say->threads, err);
+        const ds_draft_input in = {.fd = p.out, .path = "what its steps make now"};
+        rc = rc ? rc : ds_draft_make(&d, s, &on, &in, say->threads, err);
         rc = ds_pipeline_end(&p, rc, err);
     }
     rc = rc ? rc : diffsay_records(differs, &d.store, &on.id, &d.id, say, err);

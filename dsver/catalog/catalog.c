@@ -11,6 +11,7 @@
 
 #include "gitlib.h"
 #include "io.h"
+#include "openpacks.h"
 #include "overlay.h"
 #include "refs.h"
 #include "sharing.h"
@@ -33,6 +34,7 @@ struct ds_catalog {
     ds_oplog *log;
     ds_overlay *erased;
     bool erased_known;
+    bool noted; /* among those that are open */
 };
 
 /* Git's library puts the system's words behind its own, and keeps no number. */
@@ -82,9 +84,17 @@ int ds_fail_git_read(ds_err *err, const char *fmt, ...)
 {
     const git_error *e = git_error_last();
     int code = code_of(0, e);
+    ds_err why = {0};
+    char what[512];
     va_list ap;
+    code = code == DS_FAIL || says(e, ENOENT) ? DS_CORRUPT : code;
     va_start(ap, fmt);
-    code = fail(err, code == DS_FAIL || says(e, ENOENT) ? DS_CORRUPT : code, e, fmt, ap);
+    if (code == DS_CORRUPT && ds_openpacks_check(&why) != 0) {
+        vsnprintf(what, sizeof what, fmt, ap);
+        code = ds_fail(err, why.code, "%s: %s", what, why.msg);
+    } else {
+        code = fail(err, code, e, fmt, ap);
+    }
     va_end(ap);
     return code;
 }
@@ -236,6 +246,8 @@ int ds_catalog_open(ds_catalog **out, const char *store, ds_err *err)
     int rc = c ? find_paths(c, store, err) : ds_fail_nomem(err);
     rc = rc ? rc : ds_git_begin(err);
     rc = rc ? rc : ds_oplog_new(&c->log, store, err);
+    if (!rc && (rc = ds_openpacks_add(c->pack_dir, err)) == 0)
+        c->noted = true;
     rc = rc ? rc : open_repo(c, err);
     if (rc) {
         ds_catalog_close(c);
@@ -262,6 +274,8 @@ void ds_catalog_close(ds_catalog *c)
     ds_oplog_free(c->log);
     git_odb_free(c->odb);
     git_repository_free(c->repo);
+    if (c->noted)
+        ds_openpacks_drop(c->pack_dir);
     free(c->dir);
     free(c->pack_dir);
     free(c->lock);

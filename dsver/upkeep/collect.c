@@ -172,11 +172,18 @@ int ds_collect_pending(ds_collected *out, ds_store *s, bool wait, ds_err *err)
     return rc;
 }
 
+/* What was left behind up to then goes. Without any grace that is all of it: also what a clock that
+ * was wrong for a day has dated years ahead. */
+static int64_t grace_over(const ds_collect_opts *o)
+{
+    return o->grace > 0 ? (int64_t)time(NULL) - o->grace : INT64_MAX;
+}
+
 int ds_collect_run(ds_collected *out, ds_store *s, const ds_collect_opts *o, ds_err *err)
 {
     mark m = {.store = s, .out = out};
     ds_tidy *tidy = NULL;
-    const int64_t before = (int64_t)time(NULL) - o->grace;
+    const int64_t before = grace_over(o);
     *out = (ds_collected){0};
     int rc = o->dry_run ? 0 : ds_collect_pending(out, s, o->wait, err);
     *out = (ds_collected){0};
@@ -219,7 +226,7 @@ static int try_expire(mark *m, const ds_collect_opts *o, ds_err *err)
 {
     ds_err why = {0};
     uint64_t n = 0;
-    const int64_t until = (int64_t)time(NULL) - o->grace;
+    const int64_t until = grace_over(o);
     int rc = ds_ref_expire(m->store->cat, until, o->dry_run, &n, &why);
     m->out->kept_expired += n;
     return rc == 0 ? 1 : rc == DS_NOROOM ? 0 : ds_fail(err, rc, "%s", why.msg);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "gather.h"
 #include "refs.h"
 
 /* The branch is where the draft's version is to begin, under whatever name it was given. */
@@ -24,21 +25,36 @@ static int begin(ds_draft *d, ds_store *s, const ds_revision *on, ds_err *err)
     return rc ? rc : begin_branch(d, on, err);
 }
 
-int ds_draft_make(ds_draft *d, ds_store *s, const ds_revision *on, int fd, const char *path,
+static void take_id(void *ctx, const ds_published *p)
+{
+    ds_draft *d = ctx;
+    d->id = p->id;
+}
+
+static int publish(ds_draft *d, const ds_draft_input *in, const ds_publish_opts *o, ds_err *err)
+{
+    const ds_gather_opts g = {.files = in->more};
+    ds_published done = {0};
+    if (in->more && in->more->n)
+        return ds_gather_run(&d->store, in->fd, in->path, o, &g, take_id, d, err);
+    const int rc = ds_publish_stream(&done, &d->store, in->fd, in->path, o, err);
+    d->id = done.id;
+    ds_published_fini(&done);
+    return rc;
+}
+
+int ds_draft_make(ds_draft *d, ds_store *s, const ds_revision *on, const ds_draft_input *in,
                   int threads, ds_err *err)
 {
     const ds_publish_opts o = {.dataset = on->dataset,
                                .branch = DS_BRANCH,
                                .sign = DS_SIGN_NO,
                                .pass = {.threads = threads}};
-    ds_published done = {0};
-    *d = (ds_draft){.dir = NULL};
+    *d = (ds_draft){.dir = NULL, .id = on->id};
     if (ds_objstore_hold(s->objs, NULL) == 0) /* a store that is only to be read has no gc either */
         d->held = s;
     int rc = begin(d, s, on, err);
-    rc = rc ? rc : ds_publish_stream(&done, &d->store, fd, path, &o, err);
-    d->id = done.id;
-    ds_published_fini(&done);
+    rc = rc ? rc : publish(d, in, &o, err);
     if (rc)
         ds_draft_close(d);
     return rc;

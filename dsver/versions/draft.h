@@ -9,6 +9,7 @@
 
 #include "publish.h"
 #include "revision.h"
+#include "strlist.h"
 
 typedef struct ds_draft {
     ds_store store;
@@ -17,9 +18,15 @@ typedef struct ds_draft {
     ds_store *held; /* gc is kept out of it; NULL: it cannot be, or nothing is */
 } ds_draft;         /* a zeroed object may be closed */
 
-/* `on`: the version that it would go on, in `s`, which is borrowed. Reads fd to its end. Errors as
- * ds_publish_stream. */
-int ds_draft_make(ds_draft *d, ds_store *s, const ds_revision *on, int fd, const char *path,
+typedef struct ds_draft_input {
+    int fd; /* read to its end */
+    const char *path;
+    const ds_strlist
+        *more; /* files behind it, one stream with it (a folder of shards); NULL: none */
+} ds_draft_input;
+
+/* `on`: the version that it would go on, in `s`, which is borrowed. Errors as ds_publish_stream. */
+int ds_draft_make(ds_draft *d, ds_store *s, const ds_revision *on, const ds_draft_input *in,
                   int threads, ds_err *err);
 void ds_draft_close(ds_draft *d);
 

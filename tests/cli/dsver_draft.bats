@@ -50,6 +50,24 @@ setup_data() {
     exits 1 dsver diff --stat --exit-code d~1 b.dsr
 }
 
+@test "a folder of shards is compared as the stream that was cut" {
+    setup_data
+    awk 'BEGIN { for (i = 1; i <= 1500; i++) { t = ""; for (k = 0; k < 100; k++) t = t " " (i * 7919 + k * 104729) % 99991
+        printf "{\"id\":\"s%d\",\"text\":\"%s\"}\n", i, t } }' >l.jsonl
+    dsprep text -q --key-field id -z 0 --shard-size 300K -o shards l.jsonl
+    [ "$(find shards -name '*.dsr' | wc -l)" -gt 2 ]
+    sed 1d l.jsonl >less.jsonl
+    stream less.jsonl | dsver commit d >/dev/null
+    exits 1 dsver diff --exit-code d shards/
+    [ "$output" = $'+ "s1"\n0 removed, 0 changed, 1 added: 1499 records before, 1500 after' ]
+    stream l.jsonl | dsver commit d >/dev/null
+    exits 0 dsver diff --exit-code d ./shards
+    [ -z "$(ls tmp)" ]
+    rm "$(find shards -name '*1.dsr' | head -n 1)"
+    exits 12 dsver diff d shards/
+    has "shards/: shard 1 is missing"
+}
+
 @test "--stats of a stream: what they are of its version, and --threshold stops a pipe before the commit" {
     setup_data
     sed 's/line/other words/' a.jsonl >c.jsonl

@@ -218,6 +218,21 @@ kept_out() {
     [[ $output == *"/a/.dsver/config: "* && $output != *init* ]]
 }
 
+@test "a git pack that cannot be read just now is not one that is damaged" {
+    dsver commit -q d "$GOLDEN/blocks.dsr"
+    idx=$(echo .dsver/catalog.git/objects/pack/*.idx)
+    mv "$idx" kept
+    ln -s "${idx##*/}" "$idx" # as an error of a network file system, for a moment
+    for c in "log d" "cat d" "commit d $GOLDEN/blocks.dsr" "gc" "fsck" "branch d b"; do
+        exits 13 dsver $c
+        [[ $output == *"${idx##*/}: "* ]]
+    done
+    mv -f kept "$idx"
+    exits 0 dsver fsck --read-data
+    rm "$idx" # and one that is gone is
+    exits 12 dsver log d
+}
+
 @test "the store is found upward, by --store and by DSVER_STORE" {
     dsver commit d "$GOLDEN/blocks.dsr"
     mkdir -p a/b/c
