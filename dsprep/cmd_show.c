@@ -28,21 +28,28 @@ const ds_command ds_cmd_show = {
         "Prints the first N records of a tokenized stream: for each a line of numbers, then a line "
         "for every stretch of tokens of one role: the role, * where they are targets, the text "
         "they stand for. Targets are green where there is colour; they are marked without it "
-        "too. White space at the ends shows by the marks |, line feeds as \\n.\n\n"
+        "too. White space at the ends shows by the marks |, line feeds as \\n. Of a pair of "
+        "answers the sides are told apart: chosen, and rejected.\n\n"
         "--tokens parts the text into its tokens, --ids writes their numbers behind. Without "
         "a column loss every token counts as a target; without roles there is one role, none.\n\n"
         "--json prints an object for each record: key, tokens, targets, and spans with role, "
-        "target, from, to (tokens) and text.",
+        "target, from, to (tokens), of a pair its side, and text.",
     .run = run,
 };
 
 static const char *const role_names[] = {"none", "system", "user", "assistant", "tool"};
 #define NROLES (sizeof role_names / sizeof *role_names)
+static const char *const side_names[] = {"chosen", "rejected"};
+
+/* A mark of a token: target + 2 * role + 16 * side. */
+#define MARK_ROLE(m) ((m) / 2 % 8)
+#define MARK_SIDE(m) ((m) / 16)
 
 typedef struct shower {
     ds_tok *tok;
     ds_out out;
-    long tokens, loss, roles; /* columns; -1: there is none */
+    long tokens, loss, roles, sides; /* columns; -1: there is none */
+    bool pair;                       /* the record at hand has sides */
     bool json, colour, parts, ids;
     uint64_t left, record;
     ds_buf marks, text, line;
@@ -78,12 +85,14 @@ static int text_of(shower *s, const uint32_t *ids, size_t n, ds_err *err)
     return ds_tok_decode(s->tok, ids, n, DS_TOK_LOSSY, &s->text, err);
 }
 
-static int put_json_span(shower *s, bool first, uint8_t role, bool target, size_t from, size_t to)
+static int put_json_span(shower *s, uint8_t mark, size_t from, size_t to)
 {
     ds_buf *b = &s->line;
-    if (ds_buf_printf(b, "%s{\"role\":\"%s\",\"target\":%s,\"from\":%zu,\"to\":%zu,\"text\":",
-                      first ? "" : ",", role_names[role], target ? "true" : "false", from, to) ||
-        ds_json_name(b, (const char *)s->text.data, s->text.len))
+    if (ds_buf_printf(b, "%s{\"role\":\"%s\",\"target\":%s,\"from\":%zu,\"to\":%zu,",
+                      from ? "," : "", role_names[MARK_ROLE(mark)], mark & 1 ? "true" : "false",
+                      from, to) ||
+        (s->pair && ds_buf_printf(b, "\"side\":\"%s\",", side_names[MARK_SIDE(mark)])) ||
+        ds_buf_puts(b, "\"text\":") || ds_json_name(b, (const char *)s->text.data, s->text.len))
         return DS_NOMEM;
     return ds_buf_putc(b, '}');
 }
@@ -139,21 +148,22 @@ static int put_span(shower *s, uint8_t role, bool target, const uint32_t *ids, s
     return rc == 0 && ds_buf_putc(b, '\n') ? ds_fail_nomem(err) : rc;
 }
 
-/* `marks`: 2 * role + target of each token. */
 static int put_spans(shower *s, const uint32_t *ids, const uint8_t *marks, size_t n, ds_err *err)
 {
     int rc = 0;
     for (size_t i = 0, from; i < n && rc == 0;) {
         for (from = i; i < n && marks[i] == marks[from];)
             i++;
-        uint8_t role = marks[from] / 2;
-        bool target = marks[from] & 1;
+        const int side = MARK_SIDE(marks[from]);
+        if (s->pair && !s->json && (!from || side != MARK_SIDE(marks[from - 1])) &&
+            ds_buf_printf(&s->line, " %s\n", side_names[side]))
+            return ds_fail_nomem(err);
         if (!s->json) {
-            rc = put_span(s, role, target, ids + from, i - from, err);
+            rc = put_span(s, MARK_ROLE(marks[from]), marks[from] & 1, ids + from, i - from, err);
             continue;
         }
         rc = text_of(s, ids + from, i - from, err);
-        if (rc == 0 && put_json_span(s, from == 0, role, target, from, i))
+        if (rc == 0 && put_json_span(s, marks[from], from, i))
             rc = ds_fail_nomem(err);
     }
     return rc;
@@ -176,8 +186,11 @@ static int put_head(shower *s, const ds_value *key, size_t n, size_t targets)
 }
 
 static int show_tokens(shower *s, const ds_value *key, const uint32_t *ids, const ds_value *x,
-                       const ds_value *loss, const ds_value *roles, ds_err *err)
+                       const ds_value *values_of, ds_err *err)
 {
+    const ds_value *loss = s->loss < 0 ? NULL : &values_of[s->loss],
+                   *roles = s->roles < 0 ? NULL : &values_of[s->roles],
+                   *sides = s->sides < 0 ? NULL : &values_of[s->sides];
     size_t n = (size_t)x->count, targets = 0;
     ds_buf values = {0};
     int rc = 0;
@@ -192,6 +205,10 @@ static int show_tokens(shower *s, const ds_value *key, const uint32_t *ids, cons
     if (rc == 0 && roles && !roles->null && (rc = spread(&values, roles, n, "roles", err)) == 0)
         for (size_t i = 0; i < n; i++)
             s->marks.data[i] = (uint8_t)(s->marks.data[i] + 2 * values.data[i]);
+    s->pair = sides && !sides->null;
+    if (rc == 0 && s->pair && (rc = spread(&values, sides, n, "sides", err)) == 0)
+        for (size_t i = 0; i < n; i++)
+            s->marks.data[i] = (uint8_t)(s->marks.data[i] + 16 * (values.data[i] != 0));
     ds_buf_reset(&s->line);
     if (rc == 0 && put_head(s, key, n, targets))
         rc = ds_fail_nomem(err);
@@ -221,8 +238,7 @@ static int show_row(shower *s, const ds_schema *schema, const ds_colview *views,
         rc = ds_ids_put(&ids, &id, 1) ? ds_fail_nomem(err) : 0;
     }
     if (rc == 0)
-        rc = show_tokens(s, key, ids.v, x, s->loss < 0 ? NULL : &values[s->loss],
-                         s->roles < 0 ? NULL : &values[s->roles], err);
+        rc = show_tokens(s, key, ids.v, x, values, err);
     if (rc)
         ds_err_prefix(err, "record %" PRIu64, s->record);
     ds_ids_fini(&ids);
@@ -233,7 +249,7 @@ static int show_block(shower *s, const ds_schema *schema, const ds_block *b, ds_
 {
     ds_colview *views = calloc(schema->n, sizeof *views);
     ds_value *values = calloc(schema->n, sizeof *values);
-    const long need[] = {s->tokens, s->loss, s->roles, schema->explicit_key ? 0 : -1};
+    const long need[] = {s->tokens, s->loss, s->roles, s->sides, schema->explicit_key ? 0 : -1};
     int rc = views && values ? ds_block_views(b, schema, views, err) : ds_fail_nomem(err);
     for (size_t i = 0; i < sizeof need / sizeof *need && rc == 0; i++) {
         if (need[i] < 0)
@@ -277,6 +293,7 @@ static int find_columns(shower *s, const ds_schema *schema, const char *name, ds
     s->tokens = ds_schema_find(schema, name);
     s->loss = ds_schema_find(schema, "loss");
     s->roles = ds_schema_find(schema, "roles");
+    s->sides = ds_schema_find(schema, "sides");
     if (s->tokens < 0) {
         (void)ds_colname_missing(&(ds_colnames){.schema = schema}, name, err);
         return ds_err_prefix(err, "--name");
@@ -289,6 +306,8 @@ static int find_columns(shower *s, const ds_schema *schema, const char *name, ds
         s->loss = -1;
     if (s->roles >= 0 && schema->cols[s->roles].type != DS_RUNS)
         s->roles = -1;
+    if (s->sides >= 0 && schema->cols[s->sides].type != DS_RUNS)
+        s->sides = -1;
     ds_sha_hex(hex, ds_tok_digest(s->tok));
     if (col->attrs && strstr(col->attrs, "\"tokenizer\":") && !strstr(col->attrs, hex))
         return ds_fail(err, DS_FAIL, "column '%s' was made with another tokenizer: %s", name,

@@ -237,6 +237,10 @@ for a, b in ((0, half), (half, n)):
     assert [i for i in range(a, b) if loss[i]] == [i for i in range(a, b) if roles[i] == 3], o
     assert sum(loss[a:b]) == 2 and loss[a] == 0, o
 ' "$output" "$n"
+    exits 0 dsprep show -t "$TOKENIZER" one.dsr
+    [ "$(grep -xn ' chosen\| rejected' <<<"$output" | tr '\n' ' ')" = "2: chosen 8: rejected " ]
+    exits 0 dsprep show --json -t "$TOKENIZER" one.dsr
+    [ "$(grep -o '"target":true[^}]*' <<<"$output" | sed 's/.*"side"/"side"/')" = $'"side":"chosen","text":"and<|end|>"\n"side":"rejected","text":"the<|end|>"' ]
     for record in "{\"prompt\":\"the cat\",\"chosen\":\"and\",\"rejected\":\"the\"}" \
         "{\"prompt\":\"the cat\",\"chosen\":[${prompt:1:-1},$yes],\"rejected\":[${prompt:1:-1},$no]}" \
         "{\"prompt\":$prompt,\"chosen\":[${prompt:1:-1},$yes],\"rejected\":[${prompt:1:-1},$no]}" \
