@@ -29,7 +29,7 @@ const ds_command ds_train_eval = {
                    "stretches of --seq-len tokens; the first token of a stretch is not "
                    "predicted. Of pairs of answers (--preference) the loss is that of "
                    "dstrain finetune --preference, and the accuracy the share of the pairs of "
-                   "which the chosen answer gained more by the adapter than the other. With "
+                   "which the chosen answer gained more by the training than the other. With "
                    "several datasets there is a line for each, and a last one "
                    "over all their tokens.",
     .run = run,
@@ -38,7 +38,7 @@ const ds_command ds_train_eval = {
 typedef struct asked {
     train_use use;
     ds_opt_list data;
-    const char *store, *column, *mask;
+    const char *store, *column, *mask, *before;
     int64_t seq_len, rows;
     double beta, smoothing;
     int graphs, preference;
@@ -144,7 +144,14 @@ static int eval(const asked *a, ds_err *err)
     ds_dataset **d = calloc(a->data.n, sizeof(ds_dataset *));
     int rc = d ? open_data(d, a, err) : ds_fail_nomem(err);
 
-    rc = rc ? rc : train_open_model(&k, &net, &a->use, (int32_t)a->seq_len, err);
+    train_use use = a->use;
+    if (a->before)
+        use.model = a->before;
+    rc = rc ? rc : train_open_model(&k, &net, &use, (int32_t)a->seq_len, err);
+    if (a->before) {
+        rc = rc ? rc : ds_net_keep_before(net, true, err);
+        rc = rc ? rc : ds_net_load(net, a->use.model, err);
+    }
     if (!rc) {
         k->eager = a->graphs;
         rc = eval_all(a, net, d, err);
@@ -172,6 +179,8 @@ static int run(int argc, char **argv)
         OPT_INT(0, "stretches", a.rows, "N", 0, INT64_MAX,
                 "look at the first N of each only; default all"),
         TRAIN_PREFERENCE(a.preference),
+        OPT_STR(0, "reference", a.before, "DIR",
+                "with --preference: folder of the model before; default --model without --adapter"),
         TRAIN_BETA(a.beta),
         TRAIN_SMOOTHING(a.smoothing),
         TRAIN_DTYPE(a.use.format),
@@ -191,9 +200,12 @@ static int run(int argc, char **argv)
     if (!a.use.model || !a.data.n)
         ds_fail(&err, DS_USAGE, "%s is missing (dstrain eval -h)",
                 a.use.model ? "--data DATASET" : "--model DIR");
-    else if (a.preference && !a.use.adapter)
+    else if (a.preference && !a.use.adapter == !a.before)
         ds_fail(&err, DS_USAGE,
-                "--preference compares a model with what it was without its --adapter");
+                "--preference compares a model with what it was: without its --adapter, or "
+                "--reference");
+    else if (a.before && !a.preference)
+        ds_fail(&err, DS_USAGE, "--reference is for --preference");
     else if (!train_preference(&a.pref, a.preference, a.beta, a.smoothing, &err))
         eval(&a, &err);
     ds_opt_list_fini(&a.data);

@@ -262,18 +262,16 @@ static int scaling(ds_trainconf *c, ds_err *err)
     return 0;
 }
 
-/* The model before is the base with its adapter taken off, so there has to be one, and nothing else
- * that is trained. */
+/* The model before is the base with its adapter taken off, or with the weights that it had. */
 static int preference(ds_trainconf *c, ds_err *err)
 {
     if (train_preference(&c->preference, o.preference, o.pref_beta, o.smoothing, err))
         return DS_USAGE;
     if (!o.preference)
         return 0;
-    if (o.method != DS_METHOD_LORA)
-        return ds_fail(err, DS_USAGE,
-                       "--preference is for --method lora: without its adapter the model is what "
-                       "answers are compared with");
+    if (o.method != DS_METHOD_LORA && o.method != DS_METHOD_FULL)
+        return ds_fail(err, DS_USAGE, "--preference is for --method lora or full, this is %s",
+                       METHODS[o.method]);
     if (o.s.tokens.n)
         return ds_fail(err, DS_USAGE, "--train-token does not go with --preference");
     if (c->longer != DS_LONG_ERROR)

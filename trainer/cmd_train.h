@@ -76,7 +76,7 @@ typedef struct train_shape {
                "learn from pairs of answers (dsprep tokenize --chosen --rejected) which one is "   \
                "meant; both sides of a pair lie in one row, and the loss is the mean over pairs: " \
                "none (default); dpo: -log sigmoid(beta d), where d is how much likelier, in "      \
-               "logarithms, the adapter made the chosen answer than the rejected one; hinge: "     \
+               "logarithms, training made the chosen answer than the rejected one; hinge: "        \
                "max(0, 1 - beta d); ipo: (d - 1 / (2 beta))^2 of means over tokens")
 #define TRAIN_BETA(v) OPT_REAL(0, "beta", v, "X", "with --preference: as above; default 0.1")
 #define TRAIN_SMOOTHING(v)                                                                         \

@@ -69,6 +69,8 @@ static int prepare(ds_net *n, enum ds_method method, const ds_plan_conf *c, ds_e
     TRY(method == DS_METHOD_FULL   ? ds_net_train_full(n, c->only, err)
         : method == DS_METHOD_LORA ? ds_net_add_lora(n, &lora, 0, err)
                                    : ds_net_add_prompt(n, (int32_t)c->prompt, err));
+    if (method == DS_METHOD_FULL && c->before)
+        TRY(ds_net_keep_before(n, false, err));
     return ds_optim_prepare(ds_net_params(n), c->optim, err);
 }
 

@@ -44,6 +44,7 @@ static ds_plan_conf plan_of(const ds_trainer *t)
                           .stochastic = c->optim.stochastic,
                           .lora = c->lora,
                           .only = c->only,
+                          .before = c->preference.kind,
                           .prompt = c->prompt_tokens ? c->prompt_tokens : DS_PROMPT_TOKENS,
                           .sums = ranks > 1 ? c->slices / ranks : c->slices > 1,
                           .peers = t->peers ? ranks : 0,
@@ -275,11 +276,13 @@ static int prepare_method(ds_trainer *t, ds_err *err)
     ds_net_params(t->net)->ranks = t->ranks;
     ds_net_params(t->net)->peers = t->peers;
     ds_net_params(t->net)->lone = c->method == DS_METHOD_FULL && c->optim.stochastic;
-    if (c->method == DS_METHOD_LORA)
+    if (c->method == DS_METHOD_LORA) {
         TRY(ds_net_add_lora(t->net, &c->lora, c->seed, err));
-    else if (c->method == DS_METHOD_FULL)
+    } else if (c->method == DS_METHOD_FULL) {
         TRY(ds_net_train_full(t->net, c->only, err));
-    else {
+        if (c->preference.kind)
+            TRY(ds_net_keep_before(t->net, false, err));
+    } else {
         TRY(ds_net_add_prompt(t->net, c->prompt_tokens, err));
         TRY(ds_prompt_fill(t->net, c->prompt_init, c->prompt_ids, c->prompt_nids, c->seed, err));
     }

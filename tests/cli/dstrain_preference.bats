@@ -118,9 +118,9 @@ assert e["loss"] < 0.6 and e["rewards/accuracies"] > 0.8, e' "${lines[0]}"
     has "both sides of a pair lie in it"
     exits 2 prefer x --long split
     has "a pair is not cut"
-    for m in full prompt auto; do
+    for m in prompt auto; do
         exits 2 prefer x --method $m
-        has "--preference is for --method lora"
+        has "--preference is for --method lora or full, this is $m"
     done
     exits 2 prefer x --train-token e
     has "--train-token does not go with --preference"
@@ -136,7 +136,7 @@ assert e["loss"] < 0.6 and e["rewards/accuracies"] > 0.8, e' "${lines[0]}"
     exits 1 dstrain eval --model "$F/base" --data "$F/pairs.dsr"
     has "--preference dpo"
     exits 2 dstrain eval --model "$F/base" --data "$F/pairs.dsr" --preference dpo
-    has "without its --adapter"
+    has "without its --adapter, or --reference"
     # sides that are none: the second one's first token is a target
     DS_FILE=odd.dsr python3 -c '
 import os, sys
@@ -170,4 +170,33 @@ assert d["planned_bytes"] == d["peak_bytes"] and d["asked_in_steps"] == 0 and d[
     exits 0 dstrain replay one/step-000002 --data "$F/pairs.dsr" --model "$F/base" --device cuda
     below "$(of loss one 1)" 0.7
     below 0.68 "$(of loss one 1)"
+}
+
+@test "preferences: full fine-tuning keeps the weights before; resumed, replayed, evaluated, planned" {
+    full() {
+        prefer "$1" --method full --lr 3e-4 --checkpoint-every 2 "${@:2}"
+    }
+    full one --eval-data "$F/held.dsr" --eval-every 4
+    [ "$(of loss one 1)" = 0.693147181 ]
+    below "$(of loss one 4)" 0.69
+    cp -r one part && rm -r part/step-000004 part/ledger/ledger-000003-*
+    full part --eval-data "$F/held.dsr" --eval-every 4 --batch 1 --accumulate 4 --resume auto
+    weights one/step-000004 >w
+    weights part/step-000004 | cmp - w
+    exits 0 dstrain replay one/step-000004 --from 2 --data "$F/pairs.dsr" --model "$F/base"
+    exits 0 dstrain eval --json --model one/step-000004 --reference "$F/base" --data "$F/held.dsr" --seq-len 48 --preference dpo
+    python3 -c '
+import json, sys
+e = json.loads(sys.argv[1])
+m = [l for l in map(json.loads, open("one/metrics.jsonl")) if l["type"] == "eval"][-1]
+assert all(abs(m[k] - e[k]) < 1e-6 for k in e if k not in ("type", "seconds", "peak_bytes")), (m, e)' "${lines[0]}"
+    exits 2 dstrain eval --model "$F/base" --reference "$F/base" --data "$F/test.dsr"
+    has "--reference is for --preference"
+    export DS_EMU_STRICT=1 DS_CUDA_PLUGIN=${DS_BUILD:-${DS_BIN_DIR:-build/release/bin}/..}/lib/libds-cuda-emu.so
+    [ -e "$DS_CUDA_PLUGIN" ] || skip "no emulated device in this build"
+    prefer dev --method full --device cuda --steps 2 --batch 1 --accumulate 1 --dtype bf16
+    python3 -c '
+import json
+d = [l for l in map(json.loads, open("dev/metrics.jsonl")) if l["type"] == "device"][-1]
+assert d["planned_bytes"] == d["peak_bytes"] and d["asked_in_steps"] == 0, d'
 }

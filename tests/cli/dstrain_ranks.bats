@@ -394,17 +394,25 @@ joined() { # RUN: have its devices joined?
     export F
     printf '{"id":"%s","prompt":"the %s","chosen":" cat runs.","rejected":" a dog sees"}\n' a red b blue c small d old >p.jsonl
     dsprep import -q --key-field id p.jsonl | dsprep tokenize -q -t "$F/tok.json" --prompt prompt --chosen chosen --rejected rejected -o p.dsr
-    pref() { ${EXEC:-} dstrain finetune --model "$F/base" --data p.dsr --seq-len 48 --batch 1 --window 1 --accumulate 4 --slices 4 --steps 2 --lr 1e-2 --rank 4 -q -j 1 --dropout 0.1 --preference dpo -o "$1" >>"$1.out"; }
+    pref() { # OUT OPTION...
+        dstrain finetune --model "$F/base" --data p.dsr --seq-len 48 --batch 1 --window 1 --accumulate 4 --slices 4 --steps 2 --lr 1e-2 \
+            --rank 4 -q -j 1 --preference dpo "${@:2}" -o "$1" >>"$1.out"
+    }
     export -f pref
     log() { sed -n '/"type":"step"/s/,"seconds".*//p' "$1/metrics.jsonl"; }
-    pref one
-    tcp 2 pref two
-    [ "$(sum_of one)" = "$(sum_of two)" ]
-    [ "$(log one)" = "$(log two)" ]
+    same() { # A B
+        [ "$(sum_of "$1")" = "$(sum_of "$2")" ]
+        [ "$(log "$1")" = "$(log "$2")" ]
+    }
+    pref one --dropout 0.1
+    tcp 2 pref two --dropout 0.1
+    same one two
     [ "$(log one | wc -l)" -eq 2 ]
     grep -q '"pairs":4,"rewards/chosen":' two/metrics.jsonl
+    pref full --method full
+    tcp 2 pref both --method full
+    same full both
     setup_ranks
-    mpi 2 bash -c 'pref mpi'
-    [ "$(sum_of one)" = "$(sum_of mpi)" ]
-    [ "$(log one)" = "$(log mpi)" ]
+    mpi 2 bash -c 'pref mpi --dropout 0.1'
+    same one mpi
 }

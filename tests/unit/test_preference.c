@@ -247,6 +247,42 @@ static void gradients_are_those_of_the_loss(void **state)
     k->close(k);
 }
 
+/* Full fine-tuning: to the weights that were kept, to the bit, and by them to the gradients. */
+static void kept_weights_are_the_model_before(void **state)
+{
+    static const ds_pref_conf dpo = {DS_PREF_DPO, 0.5, 0};
+    ds_kernels *k = cpu();
+    float base[T], was[T], now[T];
+    ds_err err = {0};
+    fixture f;
+
+    (void)state;
+    fill_pairs(&f);
+    for (int arch = 0; arch < 3; arch++) {
+        ds_net *n = plain(k, (enum ds_arch)arch, 5);
+        ds_params *s = ds_net_params(n);
+        assert_int_equal(ds_net_train_full(n, NULL, &err), 0);
+        assert_int_equal(ds_net_keep_before(n, false, &err), 0);
+        assert_int_equal(ds_net_step(n, &f.b, 1.0f, false, DS_AGAIN_NONE, was, &err), 0);
+        for (size_t i = 0; i < s->n; i++) {
+            float *w, *d = kh_fill(300 + i, ds_param_count(s->p[i]));
+            assert_int_equal(ds_param_get(s, s->p[i], &w, &err), 0);
+            for (int64_t e = 0; e < ds_param_count(s->p[i]); e++)
+                w[e] += 0.02f * d[e];
+            assert_int_equal(ds_param_set(s, s->p[i], w, &err), 0);
+            free(w);
+            free(d);
+        }
+        assert_int_equal(ds_net_look(n, &f.b, DS_LOOK_TRAINING, now, &err), 0);
+        assert_int_equal(ds_net_look(n, &f.b, DS_LOOK_BASE, base, &err), 0);
+        assert_memory_equal(base, was, sizeof base);
+        assert_memory_not_equal(base, now, sizeof base);
+        gradients_of(n, &f, &dpo);
+        ds_net_free(n);
+    }
+    k->close(k);
+}
+
 /* To the bit, experts and magnitudes included, and the adapters are in their places afterwards. */
 static void without_adapters_it_is_the_model_before(void **state)
 {
@@ -285,6 +321,7 @@ int main(void)
         cmocka_unit_test(no_number_is_told),
         cmocka_unit_test(described_and_back),
         cmocka_unit_test(gradients_are_those_of_the_loss),
+        cmocka_unit_test(kept_weights_are_the_model_before),
         cmocka_unit_test(without_adapters_it_is_the_model_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -410,9 +410,31 @@ int ds_net_add_lora(ds_net *n, const ds_lora_conf *c, uint64_t seed, ds_err *err
     return ds_params_gradients(&n->params, err);
 }
 
+int ds_net_keep_before(ds_net *n, bool all, ds_err *err)
+{
+    for (size_t i = 0; i < n->params.n; i++) {
+        ds_param *p = n->params.p[i];
+        const int64_t count = ds_param_count(p);
+        if (!all && !p->train)
+            continue;
+        if (!p->before)
+            TRY(n->k->alloc(n->k, &p->before, (size_t)count * ds_kfmt_size(p->f), err));
+        TRY(n->k->convert(n->k, p->before, p->f, p->w, p->f, count, err));
+    }
+    return 0;
+}
+
 void net_bare(ds_net *n, bool bare)
 {
     n->bare = bare;
+    for (size_t i = 0; i < n->params.n; i++) {
+        ds_param *p = n->params.p[i];
+        void *now = p->w;
+        if (p->before) {
+            p->w = p->before;
+            p->before = now;
+        }
+    }
     for (int32_t i = 0; i < n->c.layers; i++) {
         linear *l;
         for (int32_t j = 0; (l = net_linear(n, &n->layers[i], j)); j++) {

@@ -98,8 +98,11 @@ int64_t ds_net_trained(const ds_net *net, int64_t *all);
  * added to params' g: of scale * sum of losses. */
 int ds_net_step(ds_net *net, const ds_netbatch *b, float scale, bool grads, enum ds_recompute r,
                 float *loss, ds_err *err);
-/* The same without gradients, in a run that trains adapters: of the model that they were put on, as
- * it is without them; or as ds_net_step has it with gradients, dropout included. */
+/* The weights as they are now are the model before; without it, it is the one that adapters were
+ * put on. all: of everything; else of what is trained. */
+int ds_net_keep_before(ds_net *net, bool all, ds_err *err);
+/* The same without gradients: of the model before, without adapters; or as ds_net_step has it with
+ * gradients, dropout included. */
 enum ds_look { DS_LOOK_BASE, DS_LOOK_TRAINING };
 int ds_net_look(ds_net *net, const ds_netbatch *b, enum ds_look what, float *loss, ds_err *err);
 /* After the last micro-batch of a batch, before gradients are used. */

@@ -132,7 +132,7 @@ int net_forward(ds_net *n, int64_t t, int32_t from, enum ds_recompute r, float *
 int layer_room(ds_net *n, int32_t i, int64_t t, bool keep, enum ds_recompute r, places *s,
                ds_err *err);
 
-/* Takes adapters out of the arithmetic, and back in. */
+/* Takes adapters out of the arithmetic, and the weights before in; and back. */
 void net_bare(ds_net *n, bool bare);
 /* Every projection of a layer, in order; NULL past the last. */
 linear *net_linear(ds_net *n, layer *l, int32_t i);

@@ -108,7 +108,7 @@ void ds_params_fini(ds_params *s)
     ds_params_changed(s);
     for (size_t i = 0; i < s->n; i++) {
         ds_param *p = s->p[i];
-        void *mem[] = {p->w, p->master, p->m, p->v, p->m8, p->v8, p->mscale, p->vscale};
+        void *mem[] = {p->w, p->before, p->master, p->m, p->v, p->m8, p->v8, p->mscale, p->vscale};
         for (size_t j = 0; j < sizeof mem / sizeof *mem; j++)
             if (mem[j])
                 s->k->free(s->k, mem[j]);

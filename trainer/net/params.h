@@ -19,8 +19,8 @@ typedef struct ds_param {
     int64_t rows, cols; /* a vector has rows 1 */
     bool vector;        /* written with one dimension */
     enum ds_kfmt f;
-    void *w;
-    bool wide; /* written in f32, from the master weights: adapters */
+    void *w, *before; /* before: as they were, where they are kept; else NULL */
+    bool wide;        /* written in f32, from the master weights: adapters */
     bool train;
     float *g;      /* in the set's piece */
     float *master; /* f32 weights behind those of two bytes */
