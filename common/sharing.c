@@ -129,7 +129,16 @@ int ds_sharing_path(const char *path)
     if (lstat(path, &st) != 0)
         return -1;
     const mode_t want = ds_sharing_mode(how, st.st_mode);
-    return want == (st.st_mode & 07777) ? 0 : chmod(path, want);
+    if (want == (st.st_mode & 07777))
+        return 0;
+    if (chmod(path, want) != 0 || lstat(path, &st) != 0)
+        return -1;
+    /* g+s goes, and nothing is said, when the folder's group is none of this user's: what is made
+     * in it would be of another */
+    if ((st.st_mode & 07777) == want)
+        return 0;
+    errno = EPERM;
+    return -1;
 }
 
 ds_sharing_scope ds_sharing_begin(const char *path)

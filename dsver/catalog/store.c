@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "io.h"
 #include "lazy.h"
@@ -52,6 +53,8 @@ int ds_store_init(const char *dir, enum ds_sharing how, bool *made, ds_err *err)
         goto out;
     rc = ds_sharing_set(ds_path_exists(dir) ? store : dir, how, err); /* the way to it, too */
     rc = rc ? rc : ds_mkdirs(store, err);
+    if (rc == DS_IO && how != DS_SHARED_UMASK && access(dir, W_OK) == 0)
+        rc = ds_err_prefix(err, "cannot be shared, for which its group is to be one of yours");
     if (!rc)
         rc = ds_store_path(&cat, store, "catalog.git", err);
     if (!rc)

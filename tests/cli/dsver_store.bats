@@ -126,6 +126,17 @@ kept_out() {
     [[ $output == "3 versions, "*": 0 problems" || $output == "4 versions, "*": 0 problems" ]]
 }
 
+@test "init --shared: with a group that is none of one's own there is no store" {
+    shared=$(mktemp -d /tmp/ds-group.XXXXXX)
+    cd "$shared" && chgrp 4242 . && chown 4243 . && chmod 2775 . || skip "no other groups can be had here"
+    as 4243 022 --version >/dev/null 2>&1 || skip "no other users can be had here"
+    run setpriv --reuid 4243 --regid 4243 --clear-groups dsver init --shared group .
+    [ "$status" -eq 13 ]
+    [[ $output == *"cannot be shared, for which its group is to be one of yours: ./.dsver: mkdir: Operation not permitted"* ]]
+    [ ! -e .dsver ]
+    exits 0 as 4243 022 init --shared group .
+}
+
 @test "init --shared: a store that was there; what cannot be used is named, and mended" {
     umask 077
     versions 100
