@@ -172,8 +172,8 @@ static int side_tokens(ds_tokencol *c, const ds_tokenplan *p, const uint32_t *id
 
 static bool same(const ds_tokencol *c, const size_t from[2], const size_t n[2])
 {
-    return n[0] == n[1] &&
-           memcmp(c->ids.v + from[0], c->ids.v + from[1], n[0] * sizeof *c->ids.v) == 0;
+    return n[0] == n[1] && (n[0] == 0 || memcmp(c->ids.v + from[0], c->ids.v + from[1],
+                                                n[0] * sizeof *c->ids.v) == 0);
 }
 
 static int put_pair(ds_tokencol *c, const ds_tokenplan *p, const pair *w, const size_t from[2],

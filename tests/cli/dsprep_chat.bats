@@ -299,6 +299,8 @@ for a, b in ((0, half), (half, n)):
         has "record 0 of the block: ${b##*|}"
         [ ! -e x.dsr ]
     done
+    exits 1 pairs '{"prompt":"","chosen":"","rejected":""}' -- --prompt prompt --chosen chosen --rejected rejected --no-special --eos none
+    has "record 0 of the block: chosen and rejected are the same tokens"
     exits 3 pairs '{"prompt":"x","chosen":"the","rejected":"and"}' "${bad[@]%|*}" -- --json "${by[@]}" --on-error skip -o x.dsr
     has '"input":7,"output":7'
     has '"skipped":6'
