@@ -118,6 +118,18 @@ int ds_read_full(int fd, const char *path, void *buf, size_t n, size_t *got, ds_
     return 0;
 }
 
+int ds_read_ended(int fd, const char *path, uint64_t had, uint64_t taken, ds_err *err)
+{
+    struct stat st;
+    if (taken >= had || ds_io_active->fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
+        (uint64_t)st.st_size >= had)
+        return 0;
+    return ds_fail(err, DS_IO,
+                   "%s: it shrank while it was read: of %" PRIu64 " bytes the last %" PRIu64
+                   " are gone",
+                   path, had, had - taken);
+}
+
 int ds_pread_exact(int fd, const char *path, void *buf, size_t n, uint64_t off, ds_err *err)
 {
     uint8_t *p = buf;

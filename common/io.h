@@ -42,6 +42,10 @@ int ds_random(void *out, size_t n, ds_err *err);      /* n up to 256 */
 int ds_close(int *fd, const char *path, ds_err *err); /* sets *fd = -1; fd < 0 is fine */
 /* Reads up to n bytes, *got < n only at the end of the file. */
 int ds_read_full(int fd, const char *path, void *buf, size_t n, size_t *got, ds_err *err);
+/* At the end of a file that had `had` bytes when it was opened, `taken` of which were there to be
+ * read: DS_IO when it was cut meanwhile. Files of the kernel that say more than they hold are none
+ * of these. */
+int ds_read_ended(int fd, const char *path, uint64_t had, uint64_t taken, ds_err *err);
 int ds_pread_exact(int fd, const char *path, void *buf, size_t n, uint64_t off,
                    ds_err *err); /* short = DS_CORRUPT */
 int ds_write_full(int fd, const char *path, const void *buf, size_t n, ds_err *err);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "io.h"
 
@@ -17,6 +18,10 @@ const char *ds_feed_mark(const char *encoding, const uint8_t *p, size_t len, siz
 
 int ds_feed_begin(ds_feed *f, ds_err *err)
 {
+    struct stat st;
+    f->had = !f->unpack && ds_io_active->fstat(f->fd, &st) == 0 && S_ISREG(st.st_mode)
+                 ? (uint64_t)st.st_size
+                 : 0;
     return ds_hasher_reset(f->hasher, err);
 }
 
@@ -39,6 +44,8 @@ static int read_raw(ds_feed *f, uint8_t *buf, size_t n, size_t *got, ds_err *err
         *got += more;
     }
     f->taken += *got;
+    if (rc == 0 && *got < n && f->had > 0)
+        rc = ds_read_ended(f->fd, f->name, f->had, f->taken, err);
     f->lost = rc != 0;
     return rc;
 }

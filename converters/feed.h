@@ -29,6 +29,7 @@ typedef struct ds_feed {
     ds_buf raw;
     uint64_t size;  /* decoded bytes so far */
     uint64_t taken; /* raw bytes so far */
+    uint64_t had;   /* of a file: what there was of it at the beginning */
     bool started, eof;
     bool lost; /* a failure came from reading, not from the bytes */
 } ds_feed;

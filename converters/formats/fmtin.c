@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define STEP ((size_t)256 << 10)
 
@@ -13,9 +14,12 @@ static int sniff(ds_fmtin *in, const ds_fmtread *o, ds_err *err)
     size_t got = 0;
     const ds_unpack_limits limits = {.max_ratio = o->max_ratio};
     ds_member m;
+    struct stat st;
     int rc = ds_read_full(in->fd, in->name, head, sizeof head, &got, err);
     if (rc)
         return rc;
+    in->taken = got;
+    in->had = in->own && fstat(in->fd, &st) == 0 ? (uint64_t)st.st_size : 0;
     const enum ds_packing p = ds_packmark_sniff(head, got);
     if (p == DS_PACK_NONE || p == DS_PACK_TAR || p == DS_PACK_ZIP || p == DS_PACK_7Z) {
         rc = ds_hasher_put(in->hasher, head, got, err);
@@ -56,7 +60,9 @@ static int fill(ds_fmtin *in, size_t n, ds_err *err)
     if (rc)
         return rc;
     in->eof = got < n;
-    rc = ds_hasher_put(in->hasher, to, got, err);
+    in->taken += got;
+    rc = in->eof && !in->unpack ? ds_read_ended(in->fd, in->name, in->had, in->taken, err) : 0;
+    rc = rc ? rc : ds_hasher_put(in->hasher, to, got, err);
     in->buf.len += got;
     return rc;
 }

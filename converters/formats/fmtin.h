@@ -19,8 +19,9 @@ typedef struct ds_fmtin {
     ds_unpack *unpack;
     ds_hasher *hasher;
     ds_buf buf;
-    size_t at;    /* of buf: what comes next */
-    uint64_t pos; /* its offset */
+    size_t at;           /* of buf: what comes next */
+    uint64_t pos;        /* its offset */
+    uint64_t had, taken; /* of a file: its bytes when it was opened; those read */
 } ds_fmtin;
 
 int ds_fmtin_open(ds_fmtin *in, const ds_fmtread *o, ds_err *err);

@@ -115,6 +115,8 @@ static bool slurp(ds_filejob *j, ds_fileitem *i, int fd, size_t room, ds_err *er
         if (got == 0 || (st.st_size > 0 && len == (size_t)st.st_size))
             break;
     }
+    if (ds_read_ended(fd, ds_filejob_word(j, i->name), (uint64_t)st.st_size, len, err) != 0)
+        return false;
     i->size = len;
     return true;
 }

@@ -310,6 +310,25 @@ EOF
     head -c 50000000 /dev/zero | tr '\0' a | dsprep text -q - | dsprep check - | grep -q '1 record '
 }
 
+# A reader that waits holds the writer up: what is cut off then has not been read.
+@test "text, logs, import: a file that is cut while it is read is counted as failed, and what is gone is told" {
+    for cmd in 'text -j1 --split line' 'logs -j1 -f lines --join none' 'import -f jsonl'; do
+        yes "$(printf '{"text":"%0988d"}' 7)" | head -c 41985025 >f || true
+        # shellcheck disable=SC2086 # a command and its options
+        { dsprep $cmd --on-error skip f 2>err || echo "$?" >st; } |
+            { head -c 2000000 && truncate -s 20000000 f && cat; } >out.dsr
+        grep -q 'f: it shrank while it was read: of 41985025 bytes the last 21985025 are gone' err
+        case $cmd in
+        import*) [ "$(cat st)" -eq 13 ] ;;
+        *)
+            grep -q '20001 input = 20000 output + 0 held + 1 failed' err
+            [ "$(cat st)" -eq 3 ]
+            dsprep check out.dsr
+            ;;
+        esac
+    done
+}
+
 @test "text: deep JSON is refused" {
     { printf '{"text":"x","a":'; head -c 100000 /dev/zero | tr '\0' '['; head -c 100000 /dev/zero | tr '\0' ']'; echo '}'; } >x.jsonl
     run_text x.jsonl
