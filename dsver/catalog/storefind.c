@@ -57,13 +57,15 @@ static int find_at(char **dir, const char *given, const char *from, ds_err *err)
                         given, from);
 }
 
-/* What its configuration says of sharing. One that cannot be read is told of by who needs it. */
+/* What its configuration says of sharing. One that is damaged is told of by who needs it. */
 static int heed_sharing(const char *dir, ds_err *err)
 {
     ds_buf v = {0};
-    int rc = ds_config_get(&v, dir, DS_CONFIG_SHARED, false, NULL);
+    ds_err why = {0};
+    int how = 0, rc = ds_config_get(&v, dir, DS_CONFIG_SHARED, false, &why);
+    if (rc == DS_NOMEM || ds_is_io(rc))
+        return ds_fail(err, rc, "%s", why.msg);
     const char *text = rc > 0 ? ds_buf_cstr(&v) : "umask";
-    int how = 0;
     while (text && ds_sharing_words[how] && strcmp(text, ds_sharing_words[how]) != 0)
         how++;
     if (!text)
