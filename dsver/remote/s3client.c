@@ -2,7 +2,6 @@
 #include "s3client.h"
 
 #include <ctype.h>
-#include <curl/curl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include <time.h>
 
 #include "backoff.h"
+#include "curllib.h"
 #include "io.h"
 #include "sig.h"
 #include "term.h"
@@ -34,6 +34,7 @@ struct ds_s3 {
     char *path;                                 /* "/bucket" or "": what comes before the key */
     ds_s3_cred cred;
     unsigned tries;
+    const ds_curl *lib;
     pthread_mutex_t lock; /* of what follows */
     handle *idle;
     int64_t skew; /* the server's clock less ours, in seconds */
@@ -92,22 +93,16 @@ static int set_names(ds_s3 *s, const ds_remote_url *u, ds_err *err)
     return rc;
 }
 
-static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
-static void curl_begin(void)
-{
-    curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
 int ds_s3_open(ds_s3 **out, const ds_remote_url *u, ds_s3_cred *cred, unsigned tries, ds_err *err)
 {
     ds_s3 *s = calloc(1, sizeof *s);
     *out = NULL;
     if (!s)
         return ds_fail_nomem(err);
-    pthread_once(&curl_once, curl_begin);
     pthread_mutex_init(&s->lock, NULL);
     s->tries = tries ? tries : 1;
-    int rc = set_names(s, u, err);
+    int rc = ds_curl_load(&s->lib, err);
+    rc = rc ? rc : set_names(s, u, err);
     if (!rc && (!printable(cred->key) || !printable(cred->secret) || !printable(cred->token)))
         rc = ds_fail(err, DS_FAIL,
                      "the credentials for the object store hold blanks or control "
@@ -128,7 +123,7 @@ void ds_s3_close(ds_s3 *s)
         return;
     for (handle *h = s->idle, *next; h; h = next) {
         next = h->next;
-        curl_easy_cleanup(h->curl);
+        s->lib->easy_cleanup(h->curl);
         free(h);
     }
     pthread_mutex_destroy(&s->lock);
@@ -184,7 +179,7 @@ static size_t on_body(char *p, size_t size, size_t n, void *ctx)
     attempt *a = ctx;
     long status = 0;
     size_t len = size * n;
-    curl_easy_getinfo(a->curl, CURLINFO_RESPONSE_CODE, &status);
+    a->s->lib->easy_getinfo(a->curl, CURLINFO_RESPONSE_CODE, &status);
     if (!good(status)) {
         size_t room =
             ERROR_BODY_MAX - (a->error.len < ERROR_BODY_MAX ? a->error.len : ERROR_BODY_MAX);
@@ -234,7 +229,7 @@ static size_t on_header(char *p, size_t size, size_t n, void *ctx)
     } else if (header_is(p, len, "date", &v, &k) && k < sizeof text) {
         memcpy(text, v, k);
         text[k] = '\0';
-        a->date = (int64_t)curl_getdate(text, NULL);
+        a->date = (int64_t)a->s->lib->getdate(text, NULL);
     } else if (header_is(p, len, "retry-after", &v, &k) && k > 0 && k < 4) {
         a->after = 0;
         for (size_t i = 0; i < k && v[i] >= '0' && v[i] <= '9'; i++)
@@ -284,6 +279,7 @@ typedef struct request {
     char date[32], range[64], payload[65];
     ds_s3_pair signed_headers[DS_S3_HEADERS_MAX];
     size_t n;
+    const ds_curl *lib;
     struct curl_slist *headers;
 } request;
 
@@ -293,7 +289,7 @@ static void request_fini(request *r)
     ds_buf_fini(&r->query);
     ds_buf_fini(&r->auth);
     ds_buf_fini(&r->url);
-    curl_slist_free_all(r->headers);
+    r->lib->slist_free_all(r->headers);
 }
 
 static int add_header(request *r, const char *name, const char *value, ds_err *err)
@@ -301,7 +297,7 @@ static int add_header(request *r, const char *name, const char *value, ds_err *e
     char *line = NULL;
     if (asprintf(&line, "%s: %s", name, value) < 0)
         return ds_fail_nomem(err);
-    struct curl_slist *l = curl_slist_append(r->headers, line);
+    struct curl_slist *l = r->lib->slist_append(r->headers, line);
     free(line);
     if (!l)
         return ds_fail_nomem(err);
@@ -373,37 +369,38 @@ static int build(request *r, const attempt *a, ds_err *err)
 static void set_options(CURL *h, attempt *a, const request *r, char *errbuf)
 {
     const ds_s3_call *c = a->c;
-    curl_easy_reset(h);
-    curl_easy_setopt(h, CURLOPT_URL, (const char *)r->url.data);
-    curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(h, CURLOPT_PATH_AS_IS, 1L);
-    curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(h, CURLOPT_HTTPHEADER, r->headers);
-    curl_easy_setopt(h, CURLOPT_ERRORBUFFER, errbuf);
-    curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
-    curl_easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(h, CURLOPT_LOW_SPEED_TIME, (long)STALL_SECONDS);
-    curl_easy_setopt(h, CURLOPT_BUFFERSIZE, 512L << 10);
-    curl_easy_setopt(h, CURLOPT_UPLOAD_BUFFERSIZE, 512L << 10);
-    curl_easy_setopt(h, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(h, CURLOPT_USERAGENT, "dsver/" DS_VERSION);
-    curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(h, CURLOPT_WRITEDATA, a);
-    curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(h, CURLOPT_HEADERDATA, a);
-    curl_easy_setopt(h, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(h, CURLOPT_XFERINFOFUNCTION, on_progress);
+    const ds_curl *lib = a->s->lib;
+    lib->easy_reset(h);
+    lib->easy_setopt(h, CURLOPT_URL, (const char *)r->url.data);
+    lib->easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
+    lib->easy_setopt(h, CURLOPT_PATH_AS_IS, 1L);
+    lib->easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
+    lib->easy_setopt(h, CURLOPT_HTTPHEADER, r->headers);
+    lib->easy_setopt(h, CURLOPT_ERRORBUFFER, errbuf);
+    lib->easy_setopt(h, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
+    lib->easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    lib->easy_setopt(h, CURLOPT_LOW_SPEED_TIME, (long)STALL_SECONDS);
+    lib->easy_setopt(h, CURLOPT_BUFFERSIZE, 512L << 10);
+    lib->easy_setopt(h, CURLOPT_UPLOAD_BUFFERSIZE, 512L << 10);
+    lib->easy_setopt(h, CURLOPT_TCP_KEEPALIVE, 1L);
+    lib->easy_setopt(h, CURLOPT_USERAGENT, "dsver/" DS_VERSION);
+    lib->easy_setopt(h, CURLOPT_WRITEFUNCTION, on_body);
+    lib->easy_setopt(h, CURLOPT_WRITEDATA, a);
+    lib->easy_setopt(h, CURLOPT_HEADERFUNCTION, on_header);
+    lib->easy_setopt(h, CURLOPT_HEADERDATA, a);
+    lib->easy_setopt(h, CURLOPT_NOPROGRESS, 0L);
+    lib->easy_setopt(h, CURLOPT_XFERINFOFUNCTION, on_progress);
     if (strcmp(c->method, "HEAD") == 0)
-        curl_easy_setopt(h, CURLOPT_NOBODY, 1L);
+        lib->easy_setopt(h, CURLOPT_NOBODY, 1L);
     if (strcmp(c->method, "PUT") == 0 || strcmp(c->method, "POST") == 0) {
-        curl_easy_setopt(h, CURLOPT_UPLOAD, 1L);
-        curl_easy_setopt(h, CURLOPT_READFUNCTION, on_send);
-        curl_easy_setopt(h, CURLOPT_READDATA, a);
-        curl_easy_setopt(h, CURLOPT_SEEKFUNCTION, on_seek);
-        curl_easy_setopt(h, CURLOPT_SEEKDATA, a);
-        curl_easy_setopt(h, CURLOPT_INFILESIZE_LARGE, (curl_off_t)c->n);
+        lib->easy_setopt(h, CURLOPT_UPLOAD, 1L);
+        lib->easy_setopt(h, CURLOPT_READFUNCTION, on_send);
+        lib->easy_setopt(h, CURLOPT_READDATA, a);
+        lib->easy_setopt(h, CURLOPT_SEEKFUNCTION, on_seek);
+        lib->easy_setopt(h, CURLOPT_SEEKDATA, a);
+        lib->easy_setopt(h, CURLOPT_INFILESIZE_LARGE, (curl_off_t)c->n);
     }
-    curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, c->method);
+    lib->easy_setopt(h, CURLOPT_CUSTOMREQUEST, c->method);
 }
 
 static handle *take_handle(ds_s3 *s)
@@ -413,7 +410,7 @@ static handle *take_handle(ds_s3 *s)
     if (h)
         s->idle = h->next;
     pthread_mutex_unlock(&s->lock);
-    if (!h && (h = calloc(1, sizeof *h)) && !(h->curl = curl_easy_init())) {
+    if (!h && (h = calloc(1, sizeof *h)) && !(h->curl = s->lib->easy_init())) {
         free(h);
         h = NULL;
     }
@@ -527,20 +524,20 @@ static enum verdict judge(attempt *a, CURLcode code, const char *errbuf, ds_err 
         (void)ds_err_prefix(why, "%s%s", a->s->name, c->key ? c->key : "");
         return FAILED;
     }
-    curl_easy_getinfo(a->curl, CURLINFO_RESPONSE_CODE, &status);
+    a->s->lib->easy_getinfo(a->curl, CURLINFO_RESPONSE_CODE, &status);
     /* a server that refuses may close before it has read all that is sent */
     bool answered = status >= 300 &&
                     (code == CURLE_SEND_ERROR || code == CURLE_UPLOAD_FAILED || code == CURLE_OK);
     if (code != CURLE_OK && !answered) {
         ds_fail(why, DS_IO, "%s%s: %s", a->s->name, c->key ? c->key : "",
-                *errbuf ? errbuf : curl_easy_strerror(code));
+                *errbuf ? errbuf : a->s->lib->easy_strerror(code));
         return transient(code) ? AGAIN : FAILED;
     }
     enum verdict v = judge_status(a, status, why);
     a->c->status = status;
     if (v != DONE)
         return v;
-    if (curl_easy_getinfo(a->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length) == CURLE_OK)
+    if (a->s->lib->easy_getinfo(a->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length) == CURLE_OK)
         a->c->length = length > 0 ? (uint64_t)length : 0;
     if (good(status) && c->ranged && a->done < c->range_n) {
         ds_fail(why, DS_IO, "%s%s: the answer ends after %llu of %llu bytes", a->s->name, c->key,
@@ -552,7 +549,7 @@ static enum verdict judge(attempt *a, CURLcode code, const char *errbuf, ds_err 
 
 static enum verdict try_once(attempt *a, ds_err *why)
 {
-    request r = {.n = 0};
+    request r = {.lib = a->s->lib};
     handle *h = NULL;
     char errbuf[CURL_ERROR_SIZE] = "";
     enum verdict v = FAILED;
@@ -569,7 +566,7 @@ static enum verdict try_once(attempt *a, ds_err *why)
     if (h) {
         a->curl = h->curl;
         set_options(h->curl, a, &r, errbuf);
-        CURLcode code = curl_easy_perform(h->curl);
+        CURLcode code = a->s->lib->easy_perform(h->curl);
         v = judge(a, code, errbuf, why);
         give_handle(a->s, h);
     }

@@ -294,11 +294,22 @@ kept_out() {
     [ ! -e /.dsver ]
 }
 
-@test "a command reads no certificates: it has nothing to connect to" {
+@test "a command reads no certificates and loads no libcurl: it has nothing to connect to" {
     strace -o /dev/null true 2>/dev/null || skip "strace is not installed, or may not trace here"
     versions 10
     dsver commit -q docs v1.dsr
     env ASAN_OPTIONS=detect_leaks=0 strace -f -qq -e trace=open,openat -o opened dsver log docs >/dev/null
     grep -q '\.dsver/catalog\.git' opened
-    [ "$(grep -cE 'certs|\.crt|\.pem' opened)" = 0 ]
+    [ "$(grep -cE 'certs|\.crt|\.pem|libcurl' opened)" = 0 ]
+}
+
+@test "who has no libcurl is told so by what needs it, and by nothing else" {
+    mkdir lib
+    : >lib/libcurl.so.4
+    : >lib/libcurl-gnutls.so.4
+    export LD_LIBRARY_PATH=$PWD/lib
+    exits 0 dsver fsck
+    AWS_ACCESS_KEY_ID=a AWS_SECRET_ACCESS_KEY=b exits 1 dsver clone --catalog none s3://bucket/some there
+    has "reached by libcurl, which is not here: $PWD/lib/libcurl.so.4: file too short"
+    [ ! -e there ]
 }
