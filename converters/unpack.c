@@ -22,8 +22,9 @@
 #define HEADER_SIZE (8u << 10) /* is read at once where only headers are looked at */
 #define RATIO_FROM (16u << 20) /* small files may be as repetitive as they like */
 #define NAME_LIMIT 4096
-#define FRAME_FIRST 5    /* bytes of a frame of zstd say how long its header is */
-#define BAD_MEMBERS 1000 /* of a zip: after so many it is not begun anew any more */
+#define FRAME_FIRST 5         /* bytes of a frame of zstd say how long its header is */
+#define ZIP_ENTRY 46          /* bytes at least of a member in the list at a zip's end */
+#define REREAD_MAX (2u << 20) /* headers: then a zip is not begun anew any more (seconds) */
 
 struct ds_unpack {
     int fd;
@@ -48,7 +49,8 @@ struct ds_unpack {
     size_t nblock;
     uint64_t pos, hole;        /* how much of it was read; zeros before the block */
     uint64_t headers;          /* that were read */
-    unsigned bad;              /* members of which libarchive lost its way */
+    uint64_t reread;           /* of headers, in beginning anew */
+    bool skims;                /* through members that were there before */
     bool goes_on, anew;        /* behind a member that failed; and it has to begin anew for that */
     bool over;                 /* it does not */
     uint64_t next;             /* where the header behind such a member is; 0: anywhere */
@@ -205,7 +207,7 @@ static ssize_t on_read(struct archive *a, void *ctx, const void **buf)
         n = u->zstd ? zst_read(u, buf) : gz_read(u, buf);
     } else {
         *buf = u->in;
-        n = raw_read(u, u->in, u->placed ? HEADER_SIZE : IN_SIZE);
+        n = raw_read(u, u->in, u->placed || u->skims ? HEADER_SIZE : IN_SIZE);
     }
     if (n < 0) {
         archive_set_error(a, EIO, "%s", u->inner.msg);
@@ -249,8 +251,10 @@ static int broken(ds_unpack *u, ds_err *err)
     if (u->inner.code)
         return ds_fail(err, u->inner.code, "%s", u->inner.msg);
     const char *why = archive_error_string(u->a);
+    const off_t at =
+        u->seekable ? lseek(u->fd, 0, SEEK_CUR) : -1; /* what is read is not in order */
     return ds_fail(err, DS_CORRUPT, "%s: damaged archive near byte %" PRIu64 ": %s%s", u->name,
-                   u->consumed, why ? why : "it cannot be read",
+                   at >= 0 ? (uint64_t)at : u->consumed, why ? why : "it cannot be read",
                    u->over && u->now && archive_format(u->a) != ARCHIVE_FORMAT_RAW
                        ? "; what follows in it is not read"
                        : "");
@@ -444,10 +448,11 @@ static int header(ds_unpack *u, struct archive_entry **e, ds_err *err)
 }
 
 /* A zip in a file says at its end where its members lie: those behind one that libarchive lost its
- * way in are found when it begins anew. */
+ * way in are found when it begins anew. That reads its list and all headers before, so who makes
+ * every member a bad one has the square of their number read: up to a limit. */
 static int begin_anew(ds_unpack *u, ds_err *err)
 {
-    const uint64_t had = u->headers;
+    const uint64_t had = u->headers, consumed = u->consumed;
     struct archive_entry *e;
     archive_read_free(u->a);
     u->a = NULL;
@@ -457,11 +462,17 @@ static int begin_anew(ds_unpack *u, ds_err *err)
     if (lseek(u->fd, 0, SEEK_SET) != 0)
         return ds_fail_errno(err, errno, "%s", u->name);
     int rc = start(u, err);
-    while (rc == 0 && u->headers < had)
+    u->skims = true;
+    while (rc == 0 && u->headers < had) {
         if ((rc = header(u, &e, err)) == 1)
             rc = 0;
         else if (rc == 0)
-            return broken(u, err); /* it was longer before */
+            rc = broken(u, err); /* it was longer before */
+        if (u->headers == 1)
+            u->reread += (u->consumed - consumed) / ZIP_ENTRY;
+    }
+    u->skims = false;
+    u->reread += had;
     return rc;
 }
 
@@ -587,7 +598,7 @@ static la_ssize_t lost(ds_unpack *u, int rc)
     u->nblock = 0;
     u->open_member = false;
     u->anew =
-        rc == ARCHIVE_FATAL && u->packing == DS_PACK_ZIP && u->seekable && u->bad++ < BAD_MEMBERS;
+        rc == ARCHIVE_FATAL && u->packing == DS_PACK_ZIP && u->seekable && u->reread < REREAD_MAX;
     u->goes_on = !u->inner.code && (rc != ARCHIVE_FATAL || u->anew);
     return -1;
 }
@@ -617,6 +628,7 @@ static la_ssize_t read_block(ds_unpack *u, uint8_t *to, size_t n)
         n = u->hole < n ? (size_t)u->hole : n;
         memset(to, 0, n);
         u->hole -= n;
+        u->out += u->z_on ? n : 0; /* what z_gave did not count: it came out of nothing */
     } else {
         n = n < u->nblock ? n : u->nblock;
         memcpy(to, u->block, n);
@@ -639,13 +651,11 @@ int ds_unpack_read(ds_unpack *u, void *buf, size_t n, size_t *got, ds_err *err)
             break;
         }
         *got += (size_t)k;
-        if (!u->z_on) {
-            u->out += (uint64_t)k;
-            int rc = over_limit(u, u->out, err);
-            u->over = rc != 0;
-            if (rc != 0)
-                return rc;
-        }
+        u->out += u->z_on ? 0 : (uint64_t)k;
+        const int rc = over_limit(u, u->out, err);
+        u->over = rc != 0;
+        if (rc != 0)
+            return rc;
     }
     return 0;
 }

@@ -198,6 +198,7 @@ EOF
         run_text --split line --on-error=skip $z.zip
         [ "$status" -eq 3 ]
         has "$z.zip/b: " 'damaged archive' ' 1 failed'
+        [ "$(sed -n 's/.*near byte \([0-9]*\).*/\1/p' <<<"$output")" -le "$(stat -c %s $z.zip)" ]
         dsprep cat --no-key -c text out.dsr | grep -q '"text":"last"'
         [ "$(dsprep info --sources out.dsr | grep -c "$z.zip/[ac]")" -eq 2 ]
     done
@@ -232,6 +233,13 @@ EOF
     has '1048576 bytes'
     run_text --max-ratio 0 bomb.gz
     [ "$status" -eq 0 ]
+    # Holes come out of nothing, too.
+    echo end >hole && truncate -s 64M hole && tar -S -cf hole.tar hole
+    gzip -k hole.tar && zstd -q hole.tar
+    for z in hole.tar hole.tar.gz hole.tar.zst; do
+        exits 1 dsprep files $z
+        has 'hole: ' 'more than 200 times its size'
+    done
 }
 
 @test "text: what is not text stops the run and names file, offset and reason" {
