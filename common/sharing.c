@@ -2,6 +2,7 @@
 #include "sharing.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -131,7 +132,7 @@ int ds_sharing_path(const char *path)
     const mode_t want = ds_sharing_mode(how, st.st_mode);
     if (want == (st.st_mode & 07777))
         return 0;
-    if (chmod(path, want) != 0 || lstat(path, &st) != 0)
+    if (ds_sharing_change(path, want) != 0 || lstat(path, &st) != 0)
         return -1;
     /* g+s goes, and nothing is said, when the folder's group is none of this user's: what is made
      * in it would be of another */
@@ -139,6 +140,11 @@ int ds_sharing_path(const char *path)
         return 0;
     errno = EPERM;
     return -1;
+}
+
+int ds_sharing_change(const char *path, mode_t mode)
+{
+    return fchmodat(AT_FDCWD, path, mode, AT_SYMLINK_NOFOLLOW);
 }
 
 ds_sharing_scope ds_sharing_begin(const char *path)

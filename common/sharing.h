@@ -37,6 +37,9 @@ enum ds_sharing ds_sharing_of(const char *path);
  * system refused to change what is this process's own. */
 int ds_sharing_file(const char *path, int fd);
 int ds_sharing_path(const char *path);
+/* chmod of what has that name itself: who shares a folder may put a link there at any time, to what
+ * is the caller's alone. 0, or -1 with errno. */
+int ds_sharing_change(const char *path, mode_t mode);
 
 /* For libraries that make files themselves: between the two the umask of the process lets through
  * what the folder of `path` wants. Short, and by one thread at a time: others wait. */

@@ -62,7 +62,7 @@ static int mend_one(const modes *m, const char *path, const struct stat *st)
         return errno;
     if (lstat(path, &now) != 0)
         return errno;
-    if (is_wrong(m, &now) && chmod(path, ds_sharing_mode(m->how, now.st_mode)) != 0)
+    if (is_wrong(m, &now) && ds_sharing_change(path, ds_sharing_mode(m->how, now.st_mode)) != 0)
         return errno;
     /* the system takes g+s away, and says nothing, where the group is not this user's */
     return lstat(path, &now) != 0 ? errno : is_wrong(m, &now) ? EPERM : 0;
@@ -90,7 +90,9 @@ static void tell(const modes *m, const char *path, const struct stat *st, int wh
         m->fn(m->ctx, &w);
 }
 
-/* A folder is mended before it is read: what is in it may only then be seen. */
+/* A folder is mended before it is read: what is in it may only then be seen. Each is named from
+ * within its folder (fts goes there): of a longer name others of the group could make a link that
+ * leads out of the store, and root follows it. */
 static int look(modes *m, FTSENT *e, ds_strlist *later, ds_err *err)
 {
     struct stat st;
@@ -138,7 +140,7 @@ int ds_modes_check(ds_modes *out, const char *store, bool mend, ds_mode_fn fn, v
         return ds_fail_errno(err, errno, "%s", store);
     m.group = st.st_gid;
     char *dir = strdup(store), *roots[] = {dir, NULL};
-    FTS *f = dir ? fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_COMFOLLOW, NULL) : NULL;
+    FTS *f = dir ? fts_open(roots, FTS_PHYSICAL | FTS_COMFOLLOW, NULL) : NULL;
     int rc = f ? 0 : ds_fail_nomem(err);
     for (FTSENT *e; !rc && (errno = 0, e = fts_read(f)) != NULL;)
         rc = look(&m, e, &later, err);

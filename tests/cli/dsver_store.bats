@@ -170,6 +170,19 @@ kept_out() {
     has "dsver.shared is 'everybody', and can be umask, group or all"
 }
 
+@test "repair --modes follows no link that takes the place of what it looked at" {
+    strace -o /dev/null true 2>/dev/null || skip "strace is not installed, or may not trace here"
+    umask 077
+    versions 10
+    dsver init --shared group >/dev/null
+    dsver commit -q docs v1.dsr
+    chmod 700 .dsver/catalog.git/refs/heads/docs
+    strace -f -qq -e trace=chmod,fchmodat,openat -E ASAN_OPTIONS=detect_leaks=0 -o calls dsver repair --modes
+    # from within its folder, and not through its name
+    grep -Eq '"docs", .*O_NOFOLLOW|"docs", .*AT_SYMLINK_NOFOLLOW' calls
+    [ "$(grep -E 'chmod' calls | grep -cvE '/proc/self/fd/|AT_SYMLINK_NOFOLLOW')" = 0 ]
+}
+
 @test "repair --modes: what is another's is named with him, and is his to mend" {
     shared=$(mktemp -d /tmp/ds-group.XXXXXX)
     versions 100
