@@ -83,6 +83,11 @@ int ds_fail_errno(ds_err *err, int errnum, const char *fmt, ...)
     return code;
 }
 
+int ds_fail_as(ds_err *err, const ds_err *why)
+{
+    return ds_fail(err, why->code, "%s", why->msg);
+}
+
 int ds_fail_nomem(ds_err *err)
 {
     return ds_fail(err, DS_NOMEM, "out of memory");

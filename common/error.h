@@ -48,6 +48,10 @@ int ds_fail(ds_err *err, int code, const char *fmt, ...) DS_PRINTF(3, 4);
  * ENOSPC and EDQUOT give DS_NOROOM, everything else DS_IO. */
 int ds_fail_errno(ds_err *err, int errnum, const char *fmt, ...) DS_PRINTF(3, 4);
 
+/* The same for what failed under another object, a job's or one of a call that may fail: its code
+ * and message. DS_FAIL when it holds none. */
+int ds_fail_as(ds_err *err, const ds_err *why);
+
 /* DS_NOMEM with a fixed message. */
 int ds_fail_nomem(ds_err *err);
 

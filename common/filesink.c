@@ -167,7 +167,7 @@ int ds_filesink_end(ds_filesink *k, int rc, ds_err *err)
 
     if (rc && ds_treeput_settle(k->tree, &earlier)) {
         ds_err_clear(err);
-        rc = ds_fail(err, earlier.code, "%s", earlier.msg);
+        rc = ds_fail_as(err, &earlier);
     }
     rc = rc ? rc : ds_treeput_end(k->tree, k->o.sync, err);
     if (!rc && ds_io_active->rename(k->beside, k->dir) != 0)

@@ -99,7 +99,7 @@ static void take(ds_treeput *t)
 
 static int told(const ds_treeput *t, ds_err *err)
 {
-    return t->failed.code ? ds_fail(err, t->failed.code, "%s", t->failed.msg) : 0;
+    return t->failed.code ? ds_fail_as(err, &t->failed) : 0;
 }
 
 static int submit(ds_treeput *t, ds_err *err)

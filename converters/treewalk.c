@@ -392,7 +392,7 @@ static int next_member(ds_treewalk *w, ds_treeentry *e, ds_err *err)
         const int rc = ds_unpack_next(w->unpack, &m, &why);
         if (rc < 0) {
             if (why.code == DS_NOMEM || ds_is_io(why.code))
-                return ds_fail(err, why.code, "%s", why.msg);
+                return ds_fail_as(err, &why);
             snprintf(w->words, sizeof w->words, "%.255s", why.msg);
             *e = (ds_treeentry){
                 .name = w->path, .reason = "damaged archive", .why = w->words, .lost = true};

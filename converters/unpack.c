@@ -249,7 +249,7 @@ static int broken(ds_unpack *u, ds_err *err)
 {
     u->over = !u->goes_on;
     if (u->inner.code)
-        return ds_fail(err, u->inner.code, "%s", u->inner.msg);
+        return ds_fail_as(err, &u->inner);
     const char *why = archive_error_string(u->a);
     const off_t at =
         u->seekable ? lseek(u->fd, 0, SEEK_CUR) : -1; /* what is read is not in order */

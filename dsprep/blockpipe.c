@@ -80,7 +80,7 @@ static int take(pipe_run *r, ds_err *err)
     if (j == r->last)
         r->last = NULL;
     if (j->err.code)
-        return placed(b, ds_fail(err, j->err.code, "%s", j->err.msg), err);
+        return placed(b, ds_fail_as(err, &j->err), err);
     int rc = placed(b, r->ops->done(r->ctx, j->state, b, err), err);
     return rc ? rc : sources_tell(r, &j->sources, err);
 }

@@ -125,7 +125,7 @@ static int list(names *c, const char *dataset, ds_err *err)
     int rc = ds_dataset_find(&c->rev.dataset, &c->s, dataset, err);
     rc = rc ? rc : make_ref(c, c->rev.dataset, "", err);
     rc = rc ? rc : ds_ref_each(c->s.cat, list_one, c, err);
-    return rc || !c->first.code ? rc : ds_fail(err, c->first.code, "%s", c->first.msg);
+    return rc || !c->first.code ? rc : ds_fail_as(err, &c->first);
 }
 
 /* ---- making and deleting ---- */

@@ -213,7 +213,7 @@ static int run(int argc, char **argv)
         rev.id = v.parent;
     }
     if (!rc && first.code)
-        ds_fail(&err, first.code, "%s", first.msg);
+        ds_fail_as(&err, &first);
     ds_verdict_fini(&sig);
     ds_version_fini(&v);
     ds_revision_fini(&rev);

@@ -80,7 +80,7 @@ static int run(int argc, char **argv)
     if (!rc && n > 0)
         rc = ds_dataset_find(&l.dataset, &s, operands[0], &err);
     if (!rc && ds_ref_each(s.cat, on_ref, &l, &err) == 0 && l.first.code)
-        ds_fail(&err, l.first.code, "%s", l.first.msg);
+        ds_fail_as(&err, &l.first);
     free(l.dataset);
     ds_store_close(&s);
     return ds_command_end(&ds_ver_ls, &err, json);

@@ -148,7 +148,7 @@ int verb_check_version(ds_catalog *c, const ds_version *v, ds_err *first, ds_err
     ds_err why = {0};
     const int rc = ds_version_meta(NULL, c, v, &why);
     if (rc && rc != DS_CORRUPT)
-        return ds_fail(err, rc, "%s", why.msg);
+        return ds_fail_as(err, &why);
     if (rc && first->code)
         ds_warn("%s", why.msg);
     else if (rc)

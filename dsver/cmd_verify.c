@@ -183,7 +183,7 @@ static int verify_erasure(void *ctx, const git_oid *id, const ds_version *v, con
     verifying *c = ctx;
     git_tree *t = NULL;
     if (!v)
-        return ds_fail(err, why->code, "%s", why->msg);
+        return ds_fail_as(err, why);
     if (git_tree_lookup(&t, ds_catalog_repo(c->s.cat), &v->tree) < 0)
         return ds_fail_git_read(err, "catalog tree of %s", git_oid_tostr_s(id));
     int rc = git_tree_entry_byname(t, "pending") ? verify_one(c, "erasure", id, err)

@@ -26,7 +26,7 @@
 static int skip_file(tok_reader *r, ds_err *why, ds_err *err)
 {
     if (!r->skip || why->code == DS_NOMEM)
-        return ds_fail(err, why->code, "%s", why->msg);
+        return ds_fail_as(err, why);
     r->unread += ds_is_io(why->code);
     if (++r->skipped <= SHOWN)
         ds_warn("%s: skipped", why->msg);

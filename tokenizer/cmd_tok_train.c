@@ -60,7 +60,7 @@ static int collect(training *t, ds_err *err)
     job *j = ds_pool_next(t->pool);
     if (j == NULL)
         return 0;
-    int rc = j->err.code != 0 ? ds_fail(err, j->err.code, "%s", j->err.msg) : 0;
+    int rc = j->err.code != 0 ? ds_fail_as(err, &j->err) : 0;
     t->read += j->text.len;
     ds_progress_at(&t->bar, t->read);
     job_free(j);

@@ -101,7 +101,7 @@ int ds_keepers_ask(ds_params *s, const ds_keepers_part *p, void *host, ds_err *e
     s->ranks->spread(s->ranks, &asked, (int)sizeof asked, 0);
     s->ranks->pass(s->ranks, &answer, (int)sizeof answer, (int)p->keeper, 0);
     s->ranks->pass(s->ranks, host, (int)p->bytes, (int)p->keeper, 0);
-    return answer.code ? ds_fail(err, answer.code, "%s", answer.msg) : 0;
+    return answer.code ? ds_fail_as(err, &answer) : 0;
 }
 
 void ds_keepers_done(ds_params *s)

@@ -516,7 +516,7 @@ int ds_loader_next(ds_loader *l, ds_minibatch **m, ds_err *err)
         }
     }
     if (!rc && l->given < l->total) {
-        rc = p->err.code ? ds_fail(err, p->err.code, "%s", p->err.msg) : 1;
+        rc = p->err.code ? ds_fail_as(err, &p->err) : 1;
         *m = &p->m;
         l->given += rc > 0;
     }

@@ -385,7 +385,7 @@ static int take(writer *w, ds_err *err)
     shard *s = ds_pool_next(w->pool);
     ds_buf *b = &w->index;
     if (s->err.code)
-        return ds_fail(err, s->err.code, "%s", s->err.msg);
+        return ds_fail_as(err, &s->err);
     w->files++;
     w->bytes += w->o.level ? s->zip.bytes : s->raw.bytes;
     if (ds_buf_puts(b, b->len ? ",\n{" : "{") || ds_buf_put(b, w->config.data, w->config.len) ||

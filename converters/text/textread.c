@@ -272,7 +272,7 @@ static int finish_alone(ds_textread *r, const ds_filejob *j, const ds_fileitem *
         return rc;
     ds_filejob_work(r->spare, &r->o);
     if (r->spare->err.code)
-        return ds_fail(err, r->spare->err.code, "%s", r->spare->err.msg);
+        return ds_fail_as(err, &r->spare->err);
     if (r->spare->v[0].state == DS_FILE_WAITS) /* it shrank and grew: nobody's file any more */
         r->spare->v[0].state = DS_FILE_STREAM;
     return finish_item(r, r->spare, &r->spare->v[0], err);
@@ -302,7 +302,7 @@ static int take_job(ds_textread *r, ds_err *err)
     ds_filejob *j = ds_pool_next(r->pool);
     int rc = ds_check_interrupt(err);
     if (j && j->err.code && rc == 0)
-        rc = ds_fail(err, j->err.code, "%s", j->err.msg);
+        rc = ds_fail_as(err, &j->err);
     for (size_t k = 0; j && rc == 0 && k < j->n; k++)
         rc = finish_item(r, j, &j->v[k], err);
     return rc;

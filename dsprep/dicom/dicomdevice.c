@@ -43,7 +43,7 @@ int ds_dicom_device_check(const char *device, ds_err *err)
         ;
     if (n != (ssize_t)sizeof said)
         return ds_fail(err, DS_FAIL, "device '%s': opening it ended the process that did", device);
-    return said.code ? ds_fail(err, said.code, "%s", said.msg) : 0;
+    return said.code ? ds_fail_as(err, &said) : 0;
 }
 
 static int make_room(room *r, size_t bytes, ds_err *err)

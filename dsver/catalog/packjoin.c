@@ -111,7 +111,7 @@ static int join_alone(ds_catalog *c, const char *store, ds_err *err)
     ds_err busy = {0};
     int fd = -1, rc = ds_objcore_alone(&fd, store, false, &busy);
     if (rc)
-        return rc == DS_LOCKED ? 0 : ds_fail(err, rc, "%s", busy.msg);
+        return rc == DS_LOCKED ? 0 : ds_fail_as(err, &busy);
     rc = ds_packdir_read(&d, ds_catalog_dir(c), err);
     rc = rc ? rc : list(&all, &d, err);
     small *v = (small *)(void *)all.data;

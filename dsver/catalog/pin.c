@@ -84,7 +84,7 @@ int ds_pin_set(ds_pin *p, ds_store *s, const git_oid *commit, ds_err *err)
         return 0;
     }
     (void)ds_close(&p->gate, s->dir, NULL);
-    return rc ? ds_fail(err, rc, "%s", why.msg) : 0;
+    return rc ? ds_fail_as(err, &why) : 0;
 }
 
 void ds_pin_end(ds_pin *p)

@@ -56,7 +56,7 @@ static void say(audit *a, const char *check, enum ds_audit_status status, const 
 static int found(audit *a, const char *check, const ds_err *why, int rc, ds_err *err)
 {
     if (rc == DS_NOMEM || rc == DS_LOCKED)
-        return ds_fail(err, rc, "%s", why->msg);
+        return ds_fail_as(err, why);
     a->out->corrupt |= rc == DS_CORRUPT || ds_is_io(rc);
     say(a, check, DS_AUDIT_FAILED, "%s", why->msg);
     return 0;

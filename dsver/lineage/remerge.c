@@ -21,7 +21,7 @@ static int look(void *ctx, const git_oid *id, const ds_version *v, const ds_err 
 {
     search *f = ctx;
     if (!v)
-        return ds_fail(err, why->code, "%s", why->msg);
+        return ds_fail_as(err, why);
     for (int i = 0; i < 3; i++)
         if (!f->have[i] && !git_oid_equal(id, f->but) && ds_sha_eq(&v->root, &f->root[i])) {
             f->id[i] = *id;

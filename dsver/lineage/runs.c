@@ -438,7 +438,7 @@ static int was_logged(bool *was, ds_store *s, const char *ref, ds_err *err)
     ds_err why = {0};
     const int rc = ds_oplog_each(s->dir, on_entry, &w, &why);
     *was = w.there;
-    return rc && rc != DS_CORRUPT ? ds_fail(err, rc, "%s", why.msg) : 0;
+    return rc && rc != DS_CORRUPT ? ds_fail_as(err, &why) : 0;
 }
 
 /* A checkpoint that was registered again, of a run made twice, takes the place of the first: so all

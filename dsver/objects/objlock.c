@@ -39,7 +39,7 @@ static int lock_file(int *fd, const char *dir, const char *name, int how, ds_err
     if (rc == DS_IO && *ds_objcore_keptout(p))
         rc = ds_fail_errno(err, EACCES, "%s%s", p, ds_objcore_keptout(p));
     else if (why.code)
-        rc = ds_fail(err, rc, "%s", why.msg);
+        rc = ds_fail_as(err, &why);
     while (rc == 0 && flock(*fd, how) != 0) {
         if (errno == EWOULDBLOCK)
             rc = ds_fail(err, DS_LOCKED, "%s: another process is at work in this store", dir);
@@ -89,7 +89,7 @@ static int try_for(int *fd, const char *dir, int64_t ms, ds_err *err)
         ds_err mine = {0};
         int rc = ds_objcore_flock(fd, dir, LOCK_EX | LOCK_NB, &mine);
         if (rc != DS_LOCKED)
-            return rc ? ds_fail(err, rc, "%s", mine.msg) : 0;
+            return rc ? ds_fail_as(err, &mine) : 0;
         if (now_ms() >= end)
             return DS_LOCKED;
         rest();

@@ -65,7 +65,7 @@ static int adopt_leftovers(ds_objstore *s, ds_err *err)
         rc = ds_objcore_adopt(s->ix, s->dir, false, NULL, NULL, NULL, &mine);
     (void)ds_close(&fd, s->dir, NULL);
     if (rc && (writer || rc == DS_CORRUPT))
-        return ds_fail(err, mine.code, "%s", mine.msg);
+        return ds_fail_as(err, &mine);
     return 0;
 }
 
@@ -77,7 +77,7 @@ static int open_shared(ds_objstore *s, const char *path, bool *still, ds_err *er
         int rc = ds_objindex_open(&s->ix, path, DS_INDEX_SHARED, &why);
         *still = ds_is_io(rc) && s->mode == DS_OBJ_READ; /* a full disk is no reason not to read */
         if (rc)
-            return *still ? 0 : ds_fail(err, rc, "%s", why.msg);
+            return *still ? 0 : ds_fail_as(err, &why);
         rc = adopt_leftovers(s, err);
         if (rc || !ds_objindex_moved(s->ix) || tries == REOPENED)
             return rc;
@@ -94,7 +94,7 @@ static int open_own(ds_objstore *s, const char *path, ds_err *err)
     int rc = ds_objindex_open(&s->ix, path, DS_INDEX_TEMP, &why);
     rc = rc ? rc : ds_objcore_adopt(s->ix, s->dir, true, NULL, NULL, NULL, &why);
     if (!ds_is_io(rc))
-        return rc ? ds_fail(err, rc, "%s", why.msg) : 0;
+        return rc ? ds_fail_as(err, &why) : 0;
     ds_objindex_close(s->ix);
     rc = ds_objindex_open(&s->ix, path, DS_INDEX_MEMORY, err);
     return rc ? rc : ds_objcore_adopt(s->ix, s->dir, true, NULL, NULL, NULL, err);
@@ -597,7 +597,7 @@ int ds_objstore_get(ds_objstore *s, const ds_sha *id, bool verify, ds_buf *out, 
         else if (rc == DS_CORRUPT && s->explain) {
             ds_err why = {0};
             if (s->explain(s->explain_ctx, id, &why) < 0)
-                return ds_fail(err, why.code, "%s", why.msg);
+                return ds_fail_as(err, &why);
         }
     }
     if (rc == 0) {

@@ -38,7 +38,7 @@ static int read_once(rereading *k, const char *name, const ds_listed *pack, ds_e
     ds_hasher_free(k->hash);
     k->hash = NULL;
     if (rc && rc != DS_CORRUPT)
-        return ds_fail(err, rc, "%s", why.msg);
+        return ds_fail_as(err, &why);
     return rc == 0 && ds_sha_eq(&sum, &pack->name);
 }
 

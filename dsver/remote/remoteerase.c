@@ -289,7 +289,7 @@ static int take_instead(ds_link *l, const git_oid *here, const ds_overlay *fresh
             "taken over; see there who made it, git log " DS_REF_ERASED ", and put that ref back)",
             l->conf.name, why.msg);
     else if (rc && why.code)
-        rc = ds_fail(err, rc, "%s", why.msg);
+        rc = ds_fail_as(err, &why);
     ds_overlay_free(old);
     ds_shaset_fini(&want);
     return rc;

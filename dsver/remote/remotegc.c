@@ -116,7 +116,7 @@ static int spare(farsweep *s, uint64_t *n, ds_err *err)
         ds_err why = {0};
         rc = ds_remoteindex_heads(s->l->index, name, on_head, &k, &why);
         if (rc && rc != DS_CORRUPT)
-            ds_fail(err, rc, "%s", why.msg);
+            ds_fail_as(err, &why);
         rc = rc == DS_CORRUPT ? 0 : rc; /* damaged heads hold nothing */
         if (!rc && k.any) {
             ++*n;

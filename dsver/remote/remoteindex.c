@@ -41,7 +41,7 @@ static int open_cache(ds_remoteindex *x, ds_err *err)
     ds_err why = {0};
     int rc = ds_objindex_open(&x->ix, x->path, DS_INDEX_AFAR, &why);
     if (rc == 0 || ds_is_io(rc) || rc == DS_NOMEM || rc == DS_LOCKED)
-        return rc ? ds_fail(err, rc, "%s", why.msg) : 0;
+        return rc ? ds_fail_as(err, &why) : 0;
     ds_sumdb_remove(x->path);
     return ds_objindex_open(&x->ix, x->path, DS_INDEX_AFAR, err);
 }
@@ -209,7 +209,7 @@ int ds_remoteindex_waiting(ds_remoteindex *x, ds_packheads_fn fn, void *ctx, ds_
         ds_err why = {0};
         rc = ds_remoteindex_heads(x, &v[i], fn, ctx, &why);
         if (rc && rc != DS_CORRUPT)
-            ds_fail(err, rc, "%s", why.msg);
+            ds_fail_as(err, &why);
         rc = rc == DS_CORRUPT ? 0 : rc; /* damaged heads hold nothing */
     }
     ds_buf_fini(&names);
@@ -368,7 +368,7 @@ static int take_heads(ds_remoteindex *x, const fetch *f, ds_remotestate *state, 
                    : ds_packheads_each(f->text.data, f->text.len, row.size, &row.objects,
                                        check_only, NULL, &why);
     if (rc && rc != DS_CORRUPT)
-        return ds_fail(err, rc, "%s", why.msg);
+        return ds_fail_as(err, &why);
     if (rc) {
         ds_remote_pack_name(name, &row.name, "pack");
         if (state->damaged++ == 0)

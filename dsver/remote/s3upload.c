@@ -85,7 +85,7 @@ static int find(upload *u, ds_err *err)
     if (!rc) {
         memcpy(u->id, f->id, sizeof u->id);
     } else if (rc == DS_NOMEM || ds_interrupted()) {
-        ds_fail(err, rc, "%s", why.msg);
+        ds_fail_as(err, &why);
     } else {
         ds_info("%s; the upload begins anew", why.msg);
         renew(u); /* some of its parts may be known already */
@@ -272,7 +272,7 @@ static int put(upload *u, ds_err *err)
         ds_err_clear(&why);
         rc = 0;
     }
-    return rc < 0 ? ds_fail(err, why.code, "%s", why.msg) : rc;
+    return rc < 0 ? ds_fail_as(err, &why) : rc;
 }
 
 int ds_s3upload_put(ds_s3 *s, const char *name, const ds_remote_body *b, ds_err *err)
@@ -345,7 +345,7 @@ int ds_s3upload_end(ds_s3 *s, const char *folder, int64_t before, bool dry_run,
         ds_warn("%s%s: uploads that died are left: %s", ds_s3_name(s), folder, why.msg);
         rc = 0;
     } else if (rc) {
-        ds_fail(err, why.code, "%s", why.msg);
+        ds_fail_as(err, &why);
     }
     ds_buf_fini(&e.old);
     free(prefix);

@@ -64,7 +64,7 @@ static int mark_version(void *ctx, const git_oid *id, const ds_version *v, const
                         ds_err *err)
 {
     mark *m = ctx;
-    int rc = v ? ds_check_interrupt(err) : ds_fail(err, why->code, "%s", why->msg);
+    int rc = v ? ds_check_interrupt(err) : ds_fail_as(err, why);
     if (!rc)
         rc = mark_lines(m, &v->tree, "blocks", err);
     if (!rc)
@@ -229,7 +229,7 @@ static int try_expire(mark *m, const ds_collect_opts *o, ds_err *err)
     const int64_t until = grace_over(o);
     int rc = ds_ref_expire(m->store->cat, until, o->dry_run, &n, &why);
     m->out->kept_expired += n;
-    return rc == 0 ? 1 : rc == DS_NOROOM ? 0 : ds_fail(err, rc, "%s", why.msg);
+    return rc == 0 ? 1 : rc == DS_NOROOM ? 0 : ds_fail_as(err, &why);
 }
 
 /* A ref that goes takes an entry in the log. Room for that can be had: of the caches, or of the

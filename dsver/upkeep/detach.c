@@ -70,7 +70,7 @@ static int store_anew(ds_objgc *gc, ds_objtx *tx, const ds_objloc *loc, ds_buf *
     if (rc == DS_CORRUPT || rc == DS_FAIL)
         return 0;
     if (rc)
-        return ds_fail(err, why.code, "%s", why.msg);
+        return ds_fail_as(err, &why);
     ++*stored;
     const ds_piece p = {.id = loc->id,
                         .data = data->data,

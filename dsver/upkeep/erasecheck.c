@@ -141,7 +141,7 @@ static int compare_block(const check *c, const pair *p, ds_err *err)
     int rc = ds_recblock_load(&now, &a, 0, false, &why);
     const bool damaged = is_damage(rc);
     if (rc && !damaged)
-        rc = ds_fail(err, why.code, "%s", why.msg);
+        rc = ds_fail_as(err, &why);
     else if (!damaged)
         rc = ds_recblock_load(&then, &b, 0, false, err);
     for (uint64_t row = 0; !rc && ds_recblock_next(&now) && ds_recblock_next(&then); row++)
@@ -175,7 +175,7 @@ static int compare_page(const check *c, const pair *p, ds_err *err)
     int rc = ds_objstore_get(objs, ds_manline_pieces(p->now), true, &a, &why);
     const bool damaged = is_damage(rc);
     if (rc && !damaged)
-        rc = ds_fail(err, why.code, "%s", why.msg);
+        rc = ds_fail_as(err, &why);
     else if (!damaged)
         rc = ds_objstore_get(objs, ds_manline_pieces(p->then), true, &b, err);
     for (uint64_t row = 0; !rc && (x < a.len || y < b.len); row++) {
@@ -225,7 +225,7 @@ static int make(const check *c, const ds_manscan *at, const pair *p, ds_err *err
     if (rc > 0) {
         rc = at->pages ? make_page(c, p, &made, &rows, &why) : make_block(c, p, &made, &rows, &why);
         if (rc && !is_damage(rc))
-            rc = ds_fail(err, why.code, "%s", why.msg);
+            rc = ds_fail_as(err, &why);
         else
             rc = 0;
     }

@@ -208,7 +208,7 @@ static int check_run(void *ctx, const ds_run_ref *r, ds_err *err)
     ds_err why = {0};
     const int rc = ds_runrows_check(h->store, r, &why);
     if (rc == DS_NOMEM || ds_interrupted())
-        return ds_fail(err, rc, "%s", why.msg);
+        return ds_fail_as(err, &why);
     if (rc)
         tell(h, "catalog.git", 0, git_oid_tostr_s(&r->commit), why.msg, "");
     return 0;
@@ -349,7 +349,7 @@ static int check_oplog(health *h, ds_err *err)
         tell(h, "oplog", 0, "", why.msg, "");
         rc = 0;
     } else if (rc) {
-        ds_fail(err, rc, "%s", why.msg);
+        ds_fail_as(err, &why);
     }
     ds_err_clear(&why);
     if (!rc && h->o->since && !o.found)
@@ -365,7 +365,7 @@ static int check_oplog(health *h, ds_err *err)
     if (rc == DS_CORRUPT) /* a ref: told of already */
         rc = 0;
     else if (rc)
-        ds_fail(err, rc, "%s", why.msg);
+        ds_fail_as(err, &why);
     if (!rc && h->out->operations)
         rc = check_deleted(&o, err);
     ds_ref_release(h->store->cat, &fd);
@@ -539,7 +539,7 @@ static int on_version(void *ctx, const git_oid *id, const ds_version *v, const d
     char name[300], reason[DS_ERR_MAX + 64];
     if (!v) {
         if (why->code == DS_NOMEM || ds_is_io(why->code))
-            return ds_fail(err, why->code, "%s", why->msg);
+            return ds_fail_as(err, why);
         tell(h, "catalog.git", 0, git_oid_tostr_s(id), why->msg, "");
         return 0;
     }
@@ -551,7 +551,7 @@ static int on_version(void *ctx, const git_oid *id, const ds_version *v, const d
     h->out->versions++;
     int rc = check_version(h, v, &what);
     if (rc == DS_NOMEM || ds_is_io(rc))
-        return ds_fail(err, rc, "%s", what.msg);
+        return ds_fail_as(err, &what);
     if (rc) {
         snprintf(name, sizeof name, "%.128s@%.12s", v->dataset, git_oid_tostr_s(id));
         snprintf(reason, sizeof reason, "the version cannot be read: %s", what.msg);
@@ -591,7 +591,7 @@ static int name_version(void *ctx, const git_oid *id, const ds_version *v, const
 /* What a walk over refs ends with: one that is damaged was told of already. */
 static int walked(int rc, const ds_err *why, ds_err *err)
 {
-    return rc == 0 || rc == DS_CORRUPT ? 0 : ds_fail(err, rc, "%s", why->msg);
+    return rc == 0 || rc == DS_CORRUPT ? 0 : ds_fail_as(err, why);
 }
 
 static int each_version(health *h, ds_history_fn fn, ds_err *err)

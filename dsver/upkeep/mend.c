@@ -82,7 +82,7 @@ static int is_whole(bool *whole, const ds_packdir *d, const char *name, const ch
     const int rc = ds_path_exists(path) ? ds_gitpack_verify(path, &why) : DS_CORRUPT;
     free(path);
     *whole = rc == 0;
-    return rc == 0 || rc == DS_CORRUPT ? 0 : ds_fail(err, rc, "%s", why.msg);
+    return rc == 0 || rc == DS_CORRUPT ? 0 : ds_fail_as(err, &why);
 }
 
 /* Runs git with the catalog as its repository, fed from the file `input`; what it says is an error
@@ -367,7 +367,7 @@ static int open_objects(ds_objstore **objs, mend *m, ds_err *err)
     ds_scrubstats st = {0};
     int rc = ds_objstore_open(objs, m->store, DS_OBJ_WRITE, &why);
     if (rc != DS_CORRUPT)
-        return rc ? ds_fail(err, rc, "%s", why.msg) : 0;
+        return rc ? ds_fail_as(err, &why) : 0;
     rc = ds_objstore_reindex(m->store, tell_nobody, NULL, &st, err);
     m->out->index = !rc;
     return rc ? rc : ds_objstore_open(objs, m->store, DS_OBJ_WRITE, err);

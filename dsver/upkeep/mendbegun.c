@@ -27,7 +27,7 @@ static int has_pieces(ds_store *s, ds_store *from, const git_oid *tip, ds_err *e
     ds_buf_fini(&data);
     if (rc == DS_CORRUPT) /* a catalog that lacks objects has been told of */
         return 1;
-    return rc ? ds_fail(err, rc, "%s", why.msg) : all;
+    return rc ? ds_fail_as(err, &why) : all;
 }
 
 static int put_or_leave(ds_mended *out, ds_store *s, ds_store *from, const ds_mendref *r,

@@ -37,7 +37,7 @@ static int find_bad(ds_buf *bad, ds_store *s, const ds_shaset *needed, int threa
         if (one == DS_CORRUPT || one == DS_FAIL)
             rc = ds_buf_put(bad, &needed->ids[i], sizeof *needed->ids) ? ds_fail_nomem(err) : 0;
         else if (one < 0)
-            rc = ds_fail(err, why.code, "%s", why.msg);
+            rc = ds_fail_as(err, &why);
         rc = rc ? rc : ds_check_interrupt(err);
     }
     ds_objreader_free(r);
@@ -53,7 +53,7 @@ static int heal(ds_objtx *tx, ds_store *from, const ds_sha *id, ds_buf *data, ds
     if (rc == DS_CORRUPT || rc == DS_FAIL)
         return 0;
     if (rc)
-        return ds_fail(err, why.code, "%s", why.msg);
+        return ds_fail_as(err, &why);
     rc = ds_objstore_stat(from->objs, id, NULL, &kind, NULL, err);
     const ds_piece p = {
         .id = *id, .data = data->data, .len = data->len, .kind = kind, .anew = true};
@@ -102,7 +102,7 @@ static int check_erasure(ds_store *s, ds_store *from, const char *name, ds_err *
         return rc;
     rc = ds_erasecheck(s, NULL, o, &why);
     if (rc != DS_CORRUPT)
-        return rc ? ds_fail(err, rc, "%s", why.msg) : 0;
+        return rc ? ds_fail_as(err, &why) : 0;
     int same = ds_ref_get(s->cat, DS_REF_ERASED, &here, err);
     same = same > 0 ? ds_ref_get(from->cat, DS_REF_ERASED, &there, err) : same;
     if (same > 0 && git_oid_equal(&here, &there))

@@ -157,7 +157,7 @@ static int decode_all(scrub *k, ds_err *err)
         if (p && (one == DS_CORRUPT || one == DS_FAIL))
             (void)tell(k, p->off, &p->id, bad.msg);
         else if (one < 0)
-            rc = ds_fail(err, bad.code, "%s", bad.msg);
+            rc = ds_fail_as(err, &bad);
     }
     ds_objreader_free(r);
     return rc;
@@ -345,7 +345,7 @@ static int scrub_index(scrub *k, ds_err *err)
         (void)tell(k, 0, NULL, mine.msg);
         return 0;
     }
-    return rc ? ds_fail(err, mine.code, "%s", mine.msg) : 0;
+    return rc ? ds_fail_as(err, &mine) : 0;
 }
 
 /* Index and folder are looked at with nobody writing, if that can be had at once; then writers may

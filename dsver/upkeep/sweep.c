@@ -46,8 +46,7 @@ static int alone(ds_objgc *gc, bool wait, ds_err *err)
 {
     ds_err why = {0};
     const int rc = ds_objcore_alone(&gc->alone, gc->s->dir, wait, &why);
-    return rc && !(gc->s->mode == DS_OBJ_READ && ds_is_io(rc)) ? ds_fail(err, rc, "%s", why.msg)
-                                                               : 0;
+    return rc && !(gc->s->mode == DS_OBJ_READ && ds_is_io(rc)) ? ds_fail_as(err, &why) : 0;
 }
 
 int ds_objgc_begin(ds_objgc **out, ds_objstore *s, bool wait, ds_err *err)
@@ -315,7 +314,7 @@ static int copy_object(ds_objgc *gc, const ds_objloc *loc, ds_buf *obj, bool *da
         return 0;
     }
     if (rc < 0)
-        return ds_fail(err, mine.code, "%s", mine.msg);
+        return ds_fail_as(err, &mine);
     rc = gc->writing ? 0 : next_out(gc, err);
     if (rc == 0)
         rc = ds_packw_put(&gc->out[gc->nout - 1], obj->data, obj->len, &m.off, err);
@@ -491,7 +490,7 @@ int ds_objgc_condemn(ds_objgc *gc, bool dry_run, ds_err *err)
     gc->st = (ds_gcstats){0};
     int rc = plan(gc, &gc->st, err);
     if (rc == 0 && !dry_run && (rc = rewrite(gc, &why)) != 0)
-        rc = rc == DS_NOROOM && !gc->purge ? leave(gc, err) : ds_fail(err, rc, "%s", why.msg);
+        rc = rc == DS_NOROOM && !gc->purge ? leave(gc, err) : ds_fail_as(err, &why);
     gc->condemned = true;
     return rc;
 }

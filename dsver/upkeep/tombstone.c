@@ -153,6 +153,21 @@ static int seal(tomb *t, ds_err *err)
     return rc;
 }
 
+/* What the job holds becomes a line and pieces; rc: filling it, before. */
+static int put_job(ds_manline *line, ds_blockjob *job, int rc, ds_blockctx *ctx, ds_objtx *tx,
+                   ds_err *err)
+{
+    if (!rc) {
+        ds_blockjob_run(job, 1, ctx);
+        rc = job->err.code ? ds_fail_as(err, &job->err) : 0;
+    }
+    rc = rc ? rc : ds_blockjob_put(job, ctx, tx, err);
+    *line = job->line;
+    job->line = (ds_manline){0};
+    ds_blockjob_fini(job);
+    return rc;
+}
+
 static int put_block(tomb *t, ds_manline *line, ds_objtx *tx, ds_err *err)
 {
     const ds_block b = {.rows = t->rec.lent.rows,
@@ -164,14 +179,7 @@ static int put_block(tomb *t, ds_manline *line, ds_objtx *tx, ds_err *err)
     ds_blockjob job = {0};
     int rc = ds_blockctx_init(&ctx, &t->v->schema, t->v->store->objs, err);
     rc = rc ? rc : ds_blockjob_block(&job, &b, NULL, err);
-    if (!rc) {
-        ds_blockjob_run(&job, 1, &ctx);
-        rc = job.err.code ? ds_fail(err, job.err.code, "%s", job.err.msg) : 0;
-    }
-    rc = rc ? rc : ds_blockjob_put(&job, &ctx, tx, err);
-    *line = job.line;
-    job.line = (ds_manline){0};
-    ds_blockjob_fini(&job);
+    rc = put_job(line, &job, rc, &ctx, tx, err);
     ds_blockctx_fini(&ctx);
     return rc;
 }
@@ -327,15 +335,7 @@ static int put_page(ds_manline *line, ds_buf *fresh, uint64_t sources, ds_objsto
     ds_blockjob job = {0};
     ds_blockctx ctx = {.objs = objs};
     int rc = ds_blockjob_page(&job, fresh, sources, err);
-    if (!rc) {
-        ds_blockjob_run(&job, 1, &ctx);
-        rc = job.err.code ? ds_fail(err, job.err.code, "%s", job.err.msg) : 0;
-    }
-    rc = rc ? rc : ds_blockjob_put(&job, &ctx, tx, err);
-    *line = job.line;
-    job.line = (ds_manline){0};
-    ds_blockjob_fini(&job);
-    return rc;
+    return put_job(line, &job, rc, &ctx, tx, err);
 }
 
 int ds_tombstone_join_page(ds_manline *line, const ds_buf *a, const ds_buf *b, uint64_t sources,

@@ -37,7 +37,7 @@ static int note_commit(void *ctx, const git_oid *id, const ds_version *v, const 
 {
     commits *c = ctx;
     if (!v)
-        return ds_fail(err, why->code, "%s", why->msg);
+        return ds_fail_as(err, why);
     if (c->only && strcmp(c->only, v->dataset) != 0)
         return 0;
     if (ds_grow(&c->v, &c->cap, c->n, sizeof *c->v))

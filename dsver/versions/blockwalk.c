@@ -30,8 +30,7 @@ typedef struct walk {
 static int done(walk *k, ds_blocklook *l, ds_err *err)
 {
     k->idle[k->nidle++] = l;
-    int rc =
-        l->err.code ? ds_fail(err, l->err.code, "%s", l->err.msg) : k->w->done(k->w->ctx, l, err);
+    int rc = l->err.code ? ds_fail_as(err, &l->err) : k->w->done(k->w->ctx, l, err);
     return rc ? rc : ds_check_interrupt(err);
 }
 

@@ -70,7 +70,7 @@ static int take(pass *p, ds_blockjob *j, ds_err *err)
 {
     int rc = j->err.code;
     if (rc) {
-        ds_fail(err, rc, "%s", j->err.msg);
+        ds_fail_as(err, &j->err);
         return rc;
     }
     rc = ds_blockjob_put(j, &p->ctx, p->tx, err);

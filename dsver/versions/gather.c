@@ -209,7 +209,7 @@ int ds_gather_run(ds_store *s, int fd, const char *path, const ds_publish_opts *
         if (again && lseek(fd, start, SEEK_SET) != start)
             again = false;
         if (rc && !again)
-            ds_fail(err, rc, "%s", why.msg);
+            ds_fail_as(err, &why);
     }
     (void)ds_close(&x.kept, path, NULL);
     return rc;

@@ -43,7 +43,7 @@ int ds_feed_end(ds_feed *f, int rc, ds_err *err)
     pthread_join(f->thread, NULL);
     if (rc && f->err.code && !f->left && err) { /* the reader only knows that it was broken off */
         ds_err_clear(err);
-        return ds_fail(err, f->err.code, "%s", f->err.msg);
+        return ds_fail_as(err, &f->err);
     }
     return rc;
 }

@@ -19,6 +19,19 @@ static void first_error_wins(void **state)
     assert_string_equal(e.msg, "");
 }
 
+static void as_another_failed(void **state)
+{
+    (void)state;
+    ds_err e = {0}, none = {0};
+    const ds_err job = {.code = DS_LOCKED, .msg = "100 % of it"};
+    assert_int_equal(ds_fail_as(&e, &job), DS_LOCKED);
+    assert_string_equal(e.msg, "100 % of it");
+    assert_int_equal(ds_fail_as(&e, &none), DS_LOCKED);
+    assert_int_equal(ds_fail_as(NULL, &job), DS_LOCKED);
+    ds_err_clear(&e);
+    assert_int_equal(ds_fail_as(&e, &none), DS_FAIL);
+}
+
 static void without_an_object(void **state)
 {
     (void)state;
@@ -117,6 +130,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(first_error_wins),
+        cmocka_unit_test(as_another_failed),
         cmocka_unit_test(without_an_object),
         cmocka_unit_test(errno_gives_code_and_text),
         cmocka_unit_test(control_characters_are_replaced),

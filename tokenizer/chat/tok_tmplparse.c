@@ -337,7 +337,7 @@ int ds_tmpl_parse(ds_tmpl **out, const char *text, size_t len, const char *name,
     }
     if (own.code) {
         ds_tmpl_free(t);
-        return ds_fail(err, own.code, "%s", own.msg);
+        return ds_fail_as(err, &own);
     }
     *out = t;
     return 0;

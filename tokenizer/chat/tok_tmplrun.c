@@ -617,7 +617,7 @@ int ds_tmpl_render(const ds_tmpl *t, const ds_tmplvars *vars, ds_tmplout *out, d
     if (!failed(&c))
         run_list(&c, t->body);
     ds_tm_arena_fini(&c.arena);
-    return own.code ? ds_fail(err, own.code, "%s", own.msg) : 0;
+    return own.code ? ds_fail_as(err, &own) : 0;
 }
 
 void ds_tmplout_fini(ds_tmplout *out)
