@@ -14,19 +14,19 @@ int ds_filerec_schema(ds_schema *s, ds_filecols *c, bool mtime, ds_err *err)
 {
     size_t at = 0;
     s->explicit_key = true;
-    int rc = ds_schema_add(s, &c->key, "key", DS_UTF8, false, false, false, NULL, err);
+    int rc = ds_schema_add(s, &c->key, "key", DS_UTF8, 0, NULL, err);
 
     if (!rc)
-        rc = ds_schema_add(s, &c->kind, "kind", DS_UTF8, false, false, false, NULL, err);
+        rc = ds_schema_add(s, &c->kind, "kind", DS_UTF8, 0, NULL, err);
     if (!rc)
-        rc = ds_schema_add(s, &c->mode, "mode", DS_I64, false, false, false, NULL, err);
+        rc = ds_schema_add(s, &c->mode, "mode", DS_I64, 0, NULL, err);
     if (!rc)
-        rc = ds_schema_add(s, &c->target, "target", DS_UTF8, true, false, false, NULL, err);
+        rc = ds_schema_add(s, &c->target, "target", DS_UTF8, DS_COL_NULLABLE, NULL, err);
     if (!rc && mtime)
-        rc = ds_schema_add(s, &at, "mtime", DS_TIMESTAMP, false, false, false, NULL, err);
+        rc = ds_schema_add(s, &at, "mtime", DS_TIMESTAMP, 0, NULL, err);
     c->mtime = mtime ? (long)at : -1;
     if (!rc)
-        rc = ds_schema_add(s, &c->content, "content", DS_BYTES, false, true, false, ATTRS, err);
+        rc = ds_schema_add(s, &c->content, "content", DS_BYTES, DS_COL_PRIMARY, ATTRS, err);
     return rc ? rc : ds_schema_check(s, err);
 }
 

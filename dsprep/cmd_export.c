@@ -169,8 +169,8 @@ static int begin_sidecar(void *ctx, ds_err *err)
         ids.block_max = s->block_max;
         rc = ds_idcolumn_find(&k, s, b->a->w.column, &told, err);
         if (rc == 0)
-            rc = ds_schema_add(&ids, NULL, s->cols[k].name, s->cols[k].type, false, true, true,
-                               s->cols[k].attrs, err);
+            rc = ds_schema_add(&ids, NULL, s->cols[k].name, s->cols[k].type,
+                               DS_COL_PRIMARY | DS_COL_KEYED, s->cols[k].attrs, err);
     }
     if (rc == 0)
         rc = ds_sidecar_begin(&b->file, b->a->w.path, ids.n ? &ids : s, b->f->name,

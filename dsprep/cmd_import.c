@@ -190,8 +190,9 @@ static int add_path(importing *m, ds_schema *s, ds_err *err)
 {
     for (size_t i = 0; i < m->path.n; i++)
         if (ds_schema_find(s, m->path.v[i].name) < 0) {
-            const int rc = ds_schema_add(s, NULL, m->path.v[i].name, DS_UTF8, true, false,
-                                         !s->explicit_key, NULL, err);
+            const int rc =
+                ds_schema_add(s, NULL, m->path.v[i].name, DS_UTF8,
+                              DS_COL_NULLABLE | (s->explicit_key ? 0 : DS_COL_KEYED), NULL, err);
             if (rc)
                 return rc;
         }

@@ -307,9 +307,9 @@ static int make_schema(tmpl_ctx *c, ds_err *err)
 {
     int rc = ds_schema_copy(&c->schema, ds_instream_schema(c->in), err);
     if (rc == 0)
-        rc = ds_schema_add(&c->schema, NULL, "template", DS_UTF8, true, false, false, NULL, err);
+        rc = ds_schema_add(&c->schema, NULL, "template", DS_UTF8, DS_COL_NULLABLE, NULL, err);
     if (rc == 0)
-        rc = ds_schema_add(&c->schema, NULL, "template_id", DS_UTF8, true, false, false, NULL, err);
+        rc = ds_schema_add(&c->schema, NULL, "template_id", DS_UTF8, DS_COL_NULLABLE, NULL, err);
     if (rc == 0)
         rc = ds_schema_add_list(&c->schema, NULL, "variables", DS_UTF8, true, err);
     if (rc == 0 && !(c->chunks = calloc(c->schema.n, sizeof *c->chunks)))

@@ -213,12 +213,12 @@ static int make_schema(text_ctx *c, ds_err *err)
     int rc = 0;
     s->explicit_key = c->o.explicit_key;
     if (s->explicit_key)
-        rc = ds_schema_add(s, NULL, "key", DS_UTF8, false, false, false, NULL, err);
+        rc = ds_schema_add(s, NULL, "key", DS_UTF8, 0, NULL, err);
     if (rc == 0)
-        rc = ds_schema_add(s, &c->col_text, "text", DS_UTF8, false, true, !s->explicit_key, NULL,
-                           err);
+        rc = ds_schema_add(s, &c->col_text, "text", DS_UTF8,
+                           DS_COL_PRIMARY | (s->explicit_key ? 0 : DS_COL_KEYED), NULL, err);
     if (rc == 0 && c->o.meta)
-        rc = ds_schema_add(s, &c->col_meta, "meta", DS_JSON, true, false, false, NULL, err);
+        rc = ds_schema_add(s, &c->col_meta, "meta", DS_JSON, DS_COL_NULLABLE, NULL, err);
     return rc ? rc : ds_schema_check(s, err);
 }
 

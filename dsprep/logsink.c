@@ -26,8 +26,10 @@ int ds_logsink_schema(ds_logsink *s, uint32_t columns, ds_err *err)
                             : c == DS_LC_FIELDS                   ? DS_JSON
                                                                   : DS_UTF8;
         /* What is the same in all of them makes the key; what the format is called does not. */
-        rc = ds_schema_add(m, NULL, ds_logcol_names[c], type, !text, text, c != DS_LC_FORMAT, NULL,
-                           err);
+        rc = ds_schema_add(m, NULL, ds_logcol_names[c], type,
+                           (text ? DS_COL_PRIMARY : DS_COL_NULLABLE) |
+                               (c != DS_LC_FORMAT ? DS_COL_KEYED : 0),
+                           NULL, err);
         s->slots[s->nslots++] =
             (struct ds_logslot){(enum ds_logcol)c, ds_logcol_number((enum ds_logcol)c)};
     }

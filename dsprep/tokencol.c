@@ -24,7 +24,7 @@ static int add_column(ds_tokenplan *p, const char *name, enum ds_type type, bool
     if (rc == 0 && !s)
         rc = ds_fail_nomem(err);
     if (rc == 0)
-        rc = ds_schema_add(&p->schema, NULL, name, type, nullable, false, false, s, err);
+        rc = ds_schema_add(&p->schema, NULL, name, type, nullable ? DS_COL_NULLABLE : 0, s, err);
     ds_buf_fini(&text);
     return rc;
 }

@@ -129,17 +129,17 @@ static int add(ds_schema *s, size_t *index, const ds_column *col, bool primary, 
     return 0;
 }
 
-int ds_schema_add(ds_schema *s, size_t *index, const char *name, enum ds_type type, bool nullable,
-                  bool primary, bool keyed, const char *attrs, ds_err *err)
+int ds_schema_add(ds_schema *s, size_t *index, const char *name, enum ds_type type, unsigned flags,
+                  const char *attrs, ds_err *err)
 {
-    ds_column col = {.type = type, .nullable = nullable};
+    ds_column col = {.type = type, .nullable = flags & DS_COL_NULLABLE};
     /* add() copies both. */
     col.name = (char *)(uintptr_t)name;
     col.attrs = (char *)(uintptr_t)attrs;
     if (type == DS_LIST)
         return ds_fail(err, DS_FAIL, "schema: column \"%s\": a list needs the type of its items",
                        name);
-    return add(s, index, &col, primary, keyed, err);
+    return add(s, index, &col, flags & DS_COL_PRIMARY, flags & DS_COL_KEYED, err);
 }
 
 int ds_schema_add_list(ds_schema *s, size_t *index, const char *name, enum ds_type item,

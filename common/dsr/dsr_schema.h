@@ -72,10 +72,15 @@ typedef struct ds_schema {
 void ds_schema_init(ds_schema *s); /* no columns, derived key, 64 KiB / 256 KiB / 1 MiB */
 void ds_schema_fini(ds_schema *s);
 int ds_schema_copy(ds_schema *to, const ds_schema *from, ds_err *err);
-/* Appends a column (name copied, attrs copied or NULL); *index may be NULL. Duplicate names fail.
- */
-int ds_schema_add(ds_schema *s, size_t *index, const char *name, enum ds_type type, bool nullable,
-                  bool primary, bool keyed, const char *attrs, ds_err *err);
+enum ds_colflag {
+    DS_COL_NULLABLE = 1,
+    DS_COL_PRIMARY = 2, /* cuts look at it */
+    DS_COL_KEYED = 4    /* derived keys are made of it */
+};
+/* Appends a column (name copied, attrs copied or NULL); *index may be NULL. flags: of ds_colflag.
+ * Duplicate names fail. */
+int ds_schema_add(ds_schema *s, size_t *index, const char *name, enum ds_type type, unsigned flags,
+                  const char *attrs, ds_err *err);
 int ds_schema_add_list(ds_schema *s, size_t *index, const char *name, enum ds_type item,
                        bool nullable, ds_err *err);
 /* Takes column i out; names it anew. */

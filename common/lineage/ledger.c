@@ -55,8 +55,9 @@ static int make_schema(ds_schema *s, ds_err *err)
 
     ds_schema_init(s);
     for (size_t i = 0; !rc && i < NCOLS; i++)
-        rc = ds_schema_add(s, NULL, cols[i].name, cols[i].type, false, i == STEP, cols[i].key, NULL,
-                           err);
+        rc = ds_schema_add(s, NULL, cols[i].name, cols[i].type,
+                           (i == STEP ? DS_COL_PRIMARY : 0) | (cols[i].key ? DS_COL_KEYED : 0),
+                           NULL, err);
     return rc;
 }
 

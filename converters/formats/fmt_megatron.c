@@ -268,8 +268,7 @@ static int read_open(void **out, const ds_fmtread *o, ds_err *err)
 static int schema(void *v, ds_schema *s, ds_err *err)
 {
     reader *r = v;
-    int rc =
-        r->single ? 0 : ds_schema_add(s, NULL, "document", DS_I64, false, false, false, NULL, err);
+    int rc = r->single ? 0 : ds_schema_add(s, NULL, "document", DS_I64, 0, NULL, err);
     if (rc == 0)
         rc = ds_idschema(s, r->dtype, err);
     if (rc == 0 && !r->single) { /* the ids are what records are cut by */

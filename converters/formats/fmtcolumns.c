@@ -62,7 +62,8 @@ int ds_fmtcolumns_schema(ds_schema *s, const ds_fmtcolumn *v, size_t n, const ch
         if (c->type == DS_LIST)
             TRY(ds_schema_add_list(s, NULL, c->name, c->item, c->nullable, err));
         else
-            TRY(ds_schema_add(s, NULL, c->name, c->type, c->nullable, false, false, NULL, err));
+            TRY(ds_schema_add(s, NULL, c->name, c->type, c->nullable ? DS_COL_NULLABLE : 0, NULL,
+                              err));
     }
     return ds_fmtschema_end(s, err);
 }

@@ -83,7 +83,7 @@ int ds_fguess_see(ds_fguess *g, const char *name, size_t len, const ds_fval *v, 
         size_t at;
         if (g->names.n == 256)
             return ds_fail(err, DS_FAIL, "more than 256 fields: name those that are wanted");
-        int rc = ds_schema_add(&g->names, &at, copy, DS_UTF8, true, false, false, NULL, err);
+        int rc = ds_schema_add(&g->names, &at, copy, DS_UTF8, DS_COL_NULLABLE, NULL, err);
         if (rc)
             return rc;
         k = (long)at;
@@ -134,7 +134,7 @@ int ds_fguess_schema(const ds_fguess *g, ds_schema *s, const char *key, ds_err *
         if ((long)i == k)
             continue;
         rc = t == DS_LIST ? ds_schema_add_list(s, NULL, name, item, true, err)
-                          : ds_schema_add(s, NULL, name, t, true, false, false, NULL, err);
+                          : ds_schema_add(s, NULL, name, t, DS_COL_NULLABLE, NULL, err);
     }
     return rc ? rc : ds_fmtschema_end(s, err);
 }
@@ -147,8 +147,7 @@ void ds_fguess_fini(ds_fguess *g)
 int ds_fmtschema_begin(ds_schema *s, bool explicit_key, ds_err *err)
 {
     s->explicit_key = explicit_key;
-    return explicit_key ? ds_schema_add(s, NULL, "key", DS_UTF8, false, false, false, NULL, err)
-                        : 0;
+    return explicit_key ? ds_schema_add(s, NULL, "key", DS_UTF8, 0, NULL, err) : 0;
 }
 
 static bool makes_keys(const ds_column *c)

@@ -50,7 +50,7 @@ int ds_idschema(ds_schema *s, int dtype, ds_err *err)
     const enum ds_type t = dtype == DS_U8 || dtype == DS_U16 ? DS_TOKENS16 : DS_TOKENS32;
     int rc = ds_fmtschema_begin(s, false, err);
     if (rc == 0)
-        rc = ds_schema_add(s, NULL, "tokens", t, false, false, false, NULL, err);
+        rc = ds_schema_add(s, NULL, "tokens", t, 0, NULL, err);
     return rc ? rc : ds_fmtschema_end(s, err);
 }
 

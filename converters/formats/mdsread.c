@@ -101,8 +101,8 @@ int ds_mdsread_schema(void *v, ds_schema *s, ds_err *err)
         rc = ds_fmtschema_begin(s, explicit_key, err);
     for (size_t i = 0; rc == 0 && i < r->ncols; i++)
         if (strcmp(r->name[i], key) != 0 && strcmp(r->name[i], DS_MDS_NULLS) != 0)
-            rc =
-                ds_schema_add(s, NULL, r->name[i], r->code[i].type, nulls, false, false, NULL, err);
+            rc = ds_schema_add(s, NULL, r->name[i], r->code[i].type, nulls ? DS_COL_NULLABLE : 0,
+                               NULL, err);
     return rc ? rc : ds_fmtschema_end(s, err);
 }
 

@@ -429,11 +429,10 @@ int ds_niftiread_schema(void *v, ds_schema *s, ds_err *err)
 {
     (void)v;
     int rc = ds_fmtschema_begin(s, true, err);
-    rc = rc ? rc
-            : ds_schema_add(s, NULL, names[COL_IMAGE], DS_TENSOR, false, false, false, NULL, err);
+    rc = rc ? rc : ds_schema_add(s, NULL, names[COL_IMAGE], DS_TENSOR, 0, NULL, err);
     rc = rc ? rc : ds_schema_add_list(s, NULL, names[COL_SPACING], DS_F64, true, err);
     rc = rc ? rc : ds_schema_add_list(s, NULL, names[COL_AFFINE], DS_F64, true, err);
-    rc = rc ? rc : ds_schema_add(s, NULL, names[COL_META], DS_JSON, true, false, false, NULL, err);
+    rc = rc ? rc : ds_schema_add(s, NULL, names[COL_META], DS_JSON, DS_COL_NULLABLE, NULL, err);
     return rc ? rc : ds_fmtschema_end(s, err);
 }
 

@@ -294,8 +294,9 @@ int ds_npzread_schema(void *v, ds_schema *s, ds_err *err)
             continue;
         if (t == DS_LIST && !g->part[DS_NPZ_OFFSETS])
             return bad(r, g->name, "is of texts or times in more than one dimension", err);
-        rc = t == DS_LIST ? ds_schema_add_list(s, NULL, g->name, item, null, err)
-                          : ds_schema_add(s, NULL, g->name, t, null, false, false, NULL, err);
+        rc = t == DS_LIST
+                 ? ds_schema_add_list(s, NULL, g->name, item, null, err)
+                 : ds_schema_add(s, NULL, g->name, t, null ? DS_COL_NULLABLE : 0, NULL, err);
     }
     return rc ? rc : ds_fmtschema_end(s, err);
 }

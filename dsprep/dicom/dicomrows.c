@@ -95,9 +95,11 @@ int ds_dicom_schema(ds_schema *s, uint32_t patch, ds_err *err)
     for (size_t i = 0; i < (patch ? (size_t)ALL_COLUMNS : COLUMNS) && rc == 0; i++) {
         const column *c = &columns[i];
         const char *name = patch && i == COL_IMAGE ? "patches" : c->name;
-        rc = c->list
-                 ? ds_schema_add_list(s, NULL, name, c->type, c->nullable, err)
-                 : ds_schema_add(s, NULL, name, c->type, c->nullable, c->primary, false, NULL, err);
+        rc = c->list ? ds_schema_add_list(s, NULL, name, c->type, c->nullable, err)
+                     : ds_schema_add(s, NULL, name, c->type,
+                                     (c->nullable ? DS_COL_NULLABLE : 0) |
+                                         (c->primary ? DS_COL_PRIMARY : 0),
+                                     NULL, err);
     }
     return rc == 0 ? ds_schema_check(s, err) : rc;
 }

@@ -23,7 +23,7 @@ static int join_column(ds_schema *out, const ds_schema *s, size_t i, ds_err *err
                    ? ds_fail(err, DS_FAIL, "its keys are derived from column '%s' too", c->name)
                : c->type == DS_LIST
                    ? ds_schema_add_list(out, NULL, c->name, c->item, true, err)
-                   : ds_schema_add(out, NULL, c->name, c->type, true, false, false, c->attrs, err);
+                   : ds_schema_add(out, NULL, c->name, c->type, DS_COL_NULLABLE, c->attrs, err);
     ds_column *o = &out->cols[k];
     if (o->type != c->type || (c->type == DS_LIST && o->item != c->item))
         return ds_fail(err, DS_FAIL,
@@ -67,7 +67,7 @@ int ds_mixplan_schema(ds_schema *out, ds_mixin *in, size_t n, const char *label,
             return ds_err_prefix(err, "%s", in[i].operand.text);
     }
     if (rc == 0 && label)
-        rc = ds_schema_add(out, NULL, label, DS_UTF8, false, false, false, NULL, err);
+        rc = ds_schema_add(out, NULL, label, DS_UTF8, 0, NULL, err);
     if (rc && label)
         ds_err_prefix(err, "--label");
     for (size_t i = 0; rc == 0 && i < n; i++) {

@@ -82,7 +82,7 @@ int ds_rowplan_add(ds_rowplan *p, const char *name, enum ds_type type, bool null
                    const char *attrs, ds_err *err)
 {
     size_t at;
-    int rc = ds_schema_add(&p->schema, &at, name, type, nullable, false, false, attrs, err);
+    int rc = ds_schema_add(&p->schema, &at, name, type, nullable ? DS_COL_NULLABLE : 0, attrs, err);
     int *from = rc ? NULL : reallocarray(p->from, p->schema.n + 1, sizeof *from);
     if (rc)
         return rc;
@@ -225,9 +225,9 @@ static int rejects_schema(ds_schema *s, const ds_schema *in, ds_err *err)
 {
     int rc = ds_schema_copy(s, in, err);
     if (rc == 0)
-        rc = ds_schema_add(s, NULL, "reason", DS_UTF8, false, false, false, NULL, err);
+        rc = ds_schema_add(s, NULL, "reason", DS_UTF8, 0, NULL, err);
     if (rc == 0)
-        rc = ds_schema_add(s, NULL, "note", DS_UTF8, true, false, false, NULL, err);
+        rc = ds_schema_add(s, NULL, "note", DS_UTF8, DS_COL_NULLABLE, NULL, err);
     return rc ? ds_err_prefix(err, "--rejects") : 0;
 }
 

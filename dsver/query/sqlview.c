@@ -77,7 +77,7 @@ static int join_schemas(ds_sqlview *v, ds_err *err)
         rc = rc ? rc : ds_version_schema(&s, v->store->cat, &ver.tree, err);
         for (size_t k = 0; !rc && k < s.n; k++)
             if (strcmp(s.cols[k].name, "key") != 0 && ds_schema_find(&v->all, s.cols[k].name) < 0)
-                rc = ds_schema_add(&v->all, NULL, s.cols[k].name, DS_UTF8, true, false, false, NULL,
+                rc = ds_schema_add(&v->all, NULL, s.cols[k].name, DS_UTF8, DS_COL_NULLABLE, NULL,
                                    err);
         ds_schema_fini(&s);
         ds_version_fini(&ver);

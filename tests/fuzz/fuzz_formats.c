@@ -84,8 +84,8 @@ static void wide(ds_schema *s)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         require((types[i] == DS_LIST
                      ? ds_schema_add_list(s, NULL, names[i], i == 10 ? DS_I64 : DS_UTF8, true, NULL)
-                     : ds_schema_add(s, NULL, names[i], types[i], true, false, false, NULL,
-                                     NULL)) == 0);
+                     : ds_schema_add(s, NULL, names[i], types[i], DS_COL_NULLABLE, NULL, NULL)) ==
+                0);
     require(ds_fmtschema_end(s, NULL) == 0);
 }
 

@@ -34,11 +34,12 @@ static void begin(void)
     require(ds_textclass_new(&classes, NULL) == 0);
     require(ds_wordfold_new(&fold, NULL) == 0);
     ds_schema_init(&schema);
-    require(ds_schema_add(&schema, NULL, "text", DS_UTF8, true, true, true, NULL, NULL) == 0);
-    require(ds_schema_add(&schema, NULL, "meta", DS_JSON, true, false, false, NULL, NULL) == 0);
-    require(ds_schema_add(&schema, NULL, "n", DS_I64, true, false, false, NULL, NULL) == 0);
-    require(ds_schema_add(&schema, NULL, "f", DS_F64, true, false, false, NULL, NULL) == 0);
-    require(ds_schema_add(&schema, NULL, "at", DS_TIMESTAMP, true, false, false, NULL, NULL) == 0);
+    require(ds_schema_add(&schema, NULL, "text", DS_UTF8,
+                          DS_COL_NULLABLE | DS_COL_PRIMARY | DS_COL_KEYED, NULL, NULL) == 0);
+    require(ds_schema_add(&schema, NULL, "meta", DS_JSON, DS_COL_NULLABLE, NULL, NULL) == 0);
+    require(ds_schema_add(&schema, NULL, "n", DS_I64, DS_COL_NULLABLE, NULL, NULL) == 0);
+    require(ds_schema_add(&schema, NULL, "f", DS_F64, DS_COL_NULLABLE, NULL, NULL) == 0);
+    require(ds_schema_add(&schema, NULL, "at", DS_TIMESTAMP, DS_COL_NULLABLE, NULL, NULL) == 0);
 }
 
 static void record(ds_value v[5], bool null)

@@ -16,13 +16,14 @@ static void require(int ok)
 static void make_schema(ds_schema *s)
 {
     ds_schema_init(s);
-    require(ds_schema_add(s, NULL, "text", DS_UTF8, true, true, true, NULL, NULL) == 0);
-    require(ds_schema_add(s, NULL, "meta", DS_JSON, true, false, false, NULL, NULL) == 0);
-    require(ds_schema_add(s, NULL, "n", DS_I64, true, false, false, NULL, NULL) == 0);
-    require(ds_schema_add(s, NULL, "f", DS_F64, true, false, false, NULL, NULL) == 0);
-    require(ds_schema_add(s, NULL, "ok", DS_BOOL, true, false, false, NULL, NULL) == 0);
-    require(ds_schema_add(s, NULL, "at", DS_TIMESTAMP, true, false, false, NULL, NULL) == 0);
-    require(ds_schema_add(s, NULL, "ids", DS_TOKENS16, true, false, false, NULL, NULL) == 0);
+    require(ds_schema_add(s, NULL, "text", DS_UTF8, DS_COL_NULLABLE | DS_COL_PRIMARY | DS_COL_KEYED,
+                          NULL, NULL) == 0);
+    require(ds_schema_add(s, NULL, "meta", DS_JSON, DS_COL_NULLABLE, NULL, NULL) == 0);
+    require(ds_schema_add(s, NULL, "n", DS_I64, DS_COL_NULLABLE, NULL, NULL) == 0);
+    require(ds_schema_add(s, NULL, "f", DS_F64, DS_COL_NULLABLE, NULL, NULL) == 0);
+    require(ds_schema_add(s, NULL, "ok", DS_BOOL, DS_COL_NULLABLE, NULL, NULL) == 0);
+    require(ds_schema_add(s, NULL, "at", DS_TIMESTAMP, DS_COL_NULLABLE, NULL, NULL) == 0);
+    require(ds_schema_add(s, NULL, "ids", DS_TOKENS16, DS_COL_NULLABLE, NULL, NULL) == 0);
 }
 
 static void evaluate(const ds_where *w, ds_wherework *k, bool null)

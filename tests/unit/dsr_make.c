@@ -55,7 +55,8 @@ uint64_t make_random(uint64_t *state)
 void make_text_schema(ds_schema *s, uint64_t min, uint64_t target, uint64_t max)
 {
     ds_schema_init(s);
-    assert_int_equal(ds_schema_add(s, NULL, "text", DS_UTF8, false, true, true, NULL, NULL), 0);
+    assert_int_equal(
+        ds_schema_add(s, NULL, "text", DS_UTF8, DS_COL_PRIMARY | DS_COL_KEYED, NULL, NULL), 0);
     if (max) {
         s->block_min = min;
         s->block_target = target;
@@ -70,20 +71,20 @@ void make_wide_schema(ds_schema *s)
     s->block_min = 256;
     s->block_target = 1024;
     s->block_max = 4096;
-    int rc = ds_schema_add(s, NULL, "key", DS_UTF8, false, false, false, NULL, NULL);
-    rc |= ds_schema_add(s, NULL, "text", DS_UTF8, true, true, false, "{\"lang\":\"d\xc3\xa9\"}",
-                        NULL);
-    rc |= ds_schema_add(s, NULL, "blob", DS_BYTES, false, true, false, NULL, NULL);
-    rc |= ds_schema_add(s, NULL, "meta", DS_JSON, true, false, false, NULL, NULL);
-    rc |= ds_schema_add(s, NULL, "flag", DS_BOOL, true, true, false, NULL, NULL);
-    rc |= ds_schema_add(s, NULL, "num", DS_I64, false, true, false, NULL, NULL);
-    rc |= ds_schema_add(s, NULL, "real", DS_F64, true, true, false, NULL, NULL);
-    rc |= ds_schema_add(s, NULL, "when", DS_TIMESTAMP, true, false, false, NULL, NULL);
-    rc |= ds_schema_add(s, NULL, "image", DS_TENSOR, true, true, false, NULL, NULL);
-    rc |= ds_schema_add(s, NULL, "short", DS_TOKENS16, false, true, false,
+    int rc = ds_schema_add(s, NULL, "key", DS_UTF8, 0, NULL, NULL);
+    rc |= ds_schema_add(s, NULL, "text", DS_UTF8, DS_COL_NULLABLE | DS_COL_PRIMARY,
+                        "{\"lang\":\"d\xc3\xa9\"}", NULL);
+    rc |= ds_schema_add(s, NULL, "blob", DS_BYTES, DS_COL_PRIMARY, NULL, NULL);
+    rc |= ds_schema_add(s, NULL, "meta", DS_JSON, DS_COL_NULLABLE, NULL, NULL);
+    rc |= ds_schema_add(s, NULL, "flag", DS_BOOL, DS_COL_NULLABLE | DS_COL_PRIMARY, NULL, NULL);
+    rc |= ds_schema_add(s, NULL, "num", DS_I64, DS_COL_PRIMARY, NULL, NULL);
+    rc |= ds_schema_add(s, NULL, "real", DS_F64, DS_COL_NULLABLE | DS_COL_PRIMARY, NULL, NULL);
+    rc |= ds_schema_add(s, NULL, "when", DS_TIMESTAMP, DS_COL_NULLABLE, NULL, NULL);
+    rc |= ds_schema_add(s, NULL, "image", DS_TENSOR, DS_COL_NULLABLE | DS_COL_PRIMARY, NULL, NULL);
+    rc |= ds_schema_add(s, NULL, "short", DS_TOKENS16, DS_COL_PRIMARY,
                         "{\"a\":\"1\",\"tokenizer\":\"sha256:00\"}", NULL);
-    rc |= ds_schema_add(s, NULL, "long", DS_TOKENS32, true, false, false, NULL, NULL);
-    rc |= ds_schema_add(s, NULL, "mask", DS_RUNS, true, false, false, NULL, NULL);
+    rc |= ds_schema_add(s, NULL, "long", DS_TOKENS32, DS_COL_NULLABLE, NULL, NULL);
+    rc |= ds_schema_add(s, NULL, "mask", DS_RUNS, DS_COL_NULLABLE, NULL, NULL);
     rc |= ds_schema_add_list(s, NULL, "tags", DS_UTF8, true, NULL);
     rc |= ds_schema_add_list(s, NULL, "bits", DS_BOOL, false, NULL);
     rc |= ds_schema_add_list(s, NULL, "reals", DS_F64, true, NULL);

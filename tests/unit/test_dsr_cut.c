@@ -212,10 +212,13 @@ static void test_derived_key(void **state)
                                    "\x00"
                                    "\x01\x08\0\0\0\0\0\0\0\x05\0\0\0\0\0\0";
     ds_schema_init(&s);
-    assert_int_equal(ds_schema_add(&s, NULL, "a", DS_UTF8, false, true, true, NULL, NULL), 0);
-    assert_int_equal(ds_schema_add(&s, NULL, "b", DS_UTF8, true, false, true, NULL, NULL), 0);
-    assert_int_equal(ds_schema_add(&s, NULL, "c", DS_UTF8, true, false, false, NULL, NULL), 0);
-    assert_int_equal(ds_schema_add(&s, NULL, "d", DS_I64, true, false, true, NULL, NULL), 0);
+    assert_int_equal(
+        ds_schema_add(&s, NULL, "a", DS_UTF8, DS_COL_PRIMARY | DS_COL_KEYED, NULL, NULL), 0);
+    assert_int_equal(
+        ds_schema_add(&s, NULL, "b", DS_UTF8, DS_COL_NULLABLE | DS_COL_KEYED, NULL, NULL), 0);
+    assert_int_equal(ds_schema_add(&s, NULL, "c", DS_UTF8, DS_COL_NULLABLE, NULL, NULL), 0);
+    assert_int_equal(
+        ds_schema_add(&s, NULL, "d", DS_I64, DS_COL_NULLABLE | DS_COL_KEYED, NULL, NULL), 0);
     ds_colview v[4] = {{.type = DS_UTF8}, {.type = DS_UTF8}, {.type = DS_UTF8}, {.type = DS_I64}};
     ds_value x[4] = {{.p = (const uint8_t *)"abc", .len = 3},
                      {.null = true},

@@ -80,10 +80,9 @@ static void schema_of(ds_schema *s)
     s->block_min = 1000;
     s->block_target = 3000;
     s->block_max = 9000;
-    assert_int_equal(ds_schema_add(s, NULL, "key", DS_UTF8, false, false, false, NULL, NULL), 0);
-    assert_int_equal(ds_schema_add(s, NULL, "n", DS_I64, false, false, false, NULL, NULL), 0);
-    assert_int_equal(ds_schema_add(s, NULL, "content", DS_BYTES, false, true, false, NULL, NULL),
-                     0);
+    assert_int_equal(ds_schema_add(s, NULL, "key", DS_UTF8, 0, NULL, NULL), 0);
+    assert_int_equal(ds_schema_add(s, NULL, "n", DS_I64, 0, NULL, NULL), 0);
+    assert_int_equal(ds_schema_add(s, NULL, "content", DS_BYTES, DS_COL_PRIMARY, NULL, NULL), 0);
     assert_int_equal(ds_schema_check(s, NULL), 0);
 }
 

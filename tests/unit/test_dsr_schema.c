@@ -126,12 +126,10 @@ static void test_build_rules(void **state)
     ds_err err = {0};
     ds_schema_init(&s);
     assert_int_equal(ds_schema_check(&s, NULL), DS_FAIL);
-    assert_int_equal(ds_schema_add(&s, NULL, "a", DS_UTF8, false, true, false, NULL, NULL), 0);
-    assert_int_equal(ds_schema_add(&s, NULL, "a", DS_UTF8, false, true, false, NULL, &err),
-                     DS_FAIL);
+    assert_int_equal(ds_schema_add(&s, NULL, "a", DS_UTF8, DS_COL_PRIMARY, NULL, NULL), 0);
+    assert_int_equal(ds_schema_add(&s, NULL, "a", DS_UTF8, DS_COL_PRIMARY, NULL, &err), DS_FAIL);
     assert_non_null(strstr(err.msg, "\"a\""));
-    assert_int_equal(ds_schema_add(&s, NULL, "b", DS_LIST, false, false, false, NULL, NULL),
-                     DS_FAIL);
+    assert_int_equal(ds_schema_add(&s, NULL, "b", DS_LIST, 0, NULL, NULL), DS_FAIL);
     assert_int_equal(ds_schema_check(&s, NULL), DS_FAIL); /* nothing keyed */
     s.keyed[0] = 1;
     assert_int_equal(ds_schema_check(&s, NULL), 0);
@@ -139,13 +137,11 @@ static void test_build_rules(void **state)
         char name[16];
         size_t index = 0;
         snprintf(name, sizeof name, "c%d", i);
-        assert_int_equal(ds_schema_add(&s, &index, name, DS_I64, true, false, false, NULL, NULL),
-                         0);
+        assert_int_equal(ds_schema_add(&s, &index, name, DS_I64, DS_COL_NULLABLE, NULL, NULL), 0);
         assert_int_equal(index, i);
     }
     assert_int_equal(ds_schema_check(&s, NULL), 0);
-    assert_int_equal(ds_schema_add(&s, NULL, "more", DS_I64, true, false, false, NULL, NULL),
-                     DS_FAIL);
+    assert_int_equal(ds_schema_add(&s, NULL, "more", DS_I64, DS_COL_NULLABLE, NULL, NULL), DS_FAIL);
     ds_schema_fini(&s);
 }
 

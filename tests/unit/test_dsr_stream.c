@@ -182,8 +182,7 @@ static void write_big(ds_buf *out, int rows, size_t big, bool second, int level)
     int fd = make_file();
     make_text_schema(&s, 1000, 4000, 16000);
     if (second)
-        assert_int_equal(ds_schema_add(&s, NULL, "blob", DS_BYTES, true, false, false, NULL, NULL),
-                         0);
+        assert_int_equal(ds_schema_add(&s, NULL, "blob", DS_BYTES, DS_COL_NULLABLE, NULL, NULL), 0);
     assert_int_equal(ds_out_init(&o, fd, "test", NULL), 0);
     assert_int_equal(ds_writer_new(&w, &o, &s, NULL, 0, &opts, NULL), 0);
     assert_int_equal(ds_rows_new(&r, w, &s, NULL), 0);

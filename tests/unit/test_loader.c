@@ -48,10 +48,10 @@ static void make_data(const char *path, uint32_t bad)
     ds_err err = {0};
 
     ds_schema_init(&s);
-    assert_int_equal(ds_schema_add(&s, NULL, "n", DS_I64, false, true, true, NULL, &err), 0);
     assert_int_equal(
-        ds_schema_add(&s, NULL, "tokens", DS_TOKENS16, false, false, false, NULL, &err), 0);
-    assert_int_equal(ds_schema_add(&s, NULL, "loss", DS_RUNS, true, false, false, NULL, &err), 0);
+        ds_schema_add(&s, NULL, "n", DS_I64, DS_COL_PRIMARY | DS_COL_KEYED, NULL, &err), 0);
+    assert_int_equal(ds_schema_add(&s, NULL, "tokens", DS_TOKENS16, 0, NULL, &err), 0);
+    assert_int_equal(ds_schema_add(&s, NULL, "loss", DS_RUNS, DS_COL_NULLABLE, NULL, &err), 0);
     assert_int_equal(ds_atomic_open(&f, path, 0644, &err), 0);
     assert_int_equal(ds_out_init(&out, f.fd, path, &err), 0);
     assert_int_equal(ds_writer_new(&w, &out, &s, "[]", 2, &o, &err), 0);

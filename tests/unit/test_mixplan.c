@@ -26,8 +26,10 @@ static void add(ds_mixin *m, const char *text, const col *c)
         assert_int_equal(
             c[i].type == DS_LIST
                 ? ds_schema_add_list(&m->schema, NULL, c[i].name, DS_UTF8, c[i].nullable, &err)
-                : ds_schema_add(&m->schema, NULL, c[i].name, c[i].type, c[i].nullable, c[i].keyed,
-                                c[i].keyed, c[i].attrs, &err),
+                : ds_schema_add(&m->schema, NULL, c[i].name, c[i].type,
+                                (c[i].nullable ? DS_COL_NULLABLE : 0) |
+                                    (c[i].keyed ? DS_COL_PRIMARY | DS_COL_KEYED : 0),
+                                c[i].attrs, &err),
             0);
     m->schema.explicit_key = strcmp(c[0].name, "key") == 0;
     if (m->schema.explicit_key) /* then no column is keyed */

@@ -27,7 +27,9 @@ static void begin(setting *s)
     ds_schema_init(&s->schema);
     for (size_t i = 0; i < COLUMNS; i++) {
         assert_int_equal(
-            ds_schema_add(&s->schema, NULL, c[i].name, c[i].type, true, i == 0, i == 0, NULL, &err),
+            ds_schema_add(&s->schema, NULL, c[i].name, c[i].type,
+                          DS_COL_NULLABLE | (i == 0 ? DS_COL_PRIMARY | DS_COL_KEYED : 0), NULL,
+                          &err),
             0);
         s->values[i].null = true;
     }

@@ -45,8 +45,8 @@ static git_oid put_version(ds_store *s, int v)
     schema.block_min = 1024;
     schema.block_target = 4096;
     schema.block_max = 16384;
-    OK(ds_schema_add(&schema, NULL, "id", DS_UTF8, false, true, true, NULL, err));
-    OK(ds_schema_add(&schema, NULL, "text", DS_UTF8, false, true, false, NULL, err));
+    OK(ds_schema_add(&schema, NULL, "id", DS_UTF8, DS_COL_PRIMARY | DS_COL_KEYED, NULL, err));
+    OK(ds_schema_add(&schema, NULL, "text", DS_UTF8, DS_COL_PRIMARY, NULL, err));
     OK(ds_prov_append(&prov, NULL, 0, "test", NULL, NULL, err));
     OK(ds_open(&fd, path, O_WRONLY | O_CREAT | O_TRUNC, 0600, err));
     OK(ds_out_init(&out, fd, path, err));
