@@ -109,7 +109,7 @@ typedef struct ds_kadamw {
     float corr1, corr2; /* 1 - beta^t */
     float gscale;       /* gradients are multiplied by this first (clipping) */
     /* bf16 weights without a master are rounded up or down by chance, so that in the mean nothing
-     * is lost: element i by the upper half of Philox word i of (seed, stream). */
+     * is lost: element i by the upper half of word i of (seed, stream), philox.h. */
     bool stochastic;
     uint64_t seed, stream;
 } ds_kadamw;
@@ -482,9 +482,5 @@ static inline uint16_t ds_bf16_stochastic(float f, uint32_t chance)
     return (x.u & 0x7f800000u) == 0x7f800000u ? ds_bf16_from(f)
                                               : (uint16_t)((x.u + (chance & 0xffffu)) >> 16);
 }
-
-/* Philox 4x32-10 (Salmon et al. 2011): a counter generator. Word i of stream (seed, stream). */
-uint32_t ds_philox(uint64_t seed, uint64_t stream, uint64_t i);
-void ds_philox4(uint32_t out[4], const uint32_t key[2], const uint32_t counter[4]);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "net_priv.h"
+#include "philox.h"
 
 #define STREAM UINT64_C(0x70726f6d7074) /* of random numbers */
 #define DEVIATION 0.02f

@@ -7,6 +7,7 @@
 
 #include "elementary.h"
 #include "net_priv.h"
+#include "philox.h"
 
 #define STREAM UINT64_C(0x67656e) /* of random numbers */
 #define DIGIT 11                  /* bits; three make 32 */

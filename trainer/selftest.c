@@ -10,6 +10,7 @@
 #include "hash.h"
 #include "net_priv.h"
 #include "optim.h"
+#include "philox.h"
 
 #define ROWS 8
 #define ROW 32

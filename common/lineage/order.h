@@ -12,7 +12,4 @@
 /* The i-th of n (n >= 1, i < n) in epoch e. */
 uint64_t ds_order_at(uint64_t seed, uint32_t epoch, uint64_t n, uint64_t i);
 
-/* Philox 4x32-10: four words for one counter. */
-void ds_philox_block(uint32_t out[4], uint64_t key, const uint32_t counter[4]);
-
 #endif

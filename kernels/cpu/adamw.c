@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "cpu.h"
+#include "philox.h"
 
 #define BLOCK 4096
 
@@ -77,7 +78,6 @@ static float *weights_get(const optimjob *j, int64_t at, int64_t n, float *tmp)
 static void weights_put(const optimjob *j, int64_t at, int64_t n, const float *w)
 {
     const ds_kadamw *c = j->conf;
-    const uint32_t key[2] = {(uint32_t)c->seed, (uint32_t)(c->seed >> 32)};
     uint16_t *to = (uint16_t *)j->w + at;
     uint32_t r[4];
 
@@ -88,11 +88,8 @@ static void weights_put(const optimjob *j, int64_t at, int64_t n, const float *w
         return;
     }
     for (int64_t i = 0; i < n; i++) {
-        const uint64_t block = (uint64_t)(at + i) / 4;
-        const uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)c->stream,
-                                     (uint32_t)(c->stream >> 32)};
         if (i % 4 == 0)
-            ds_philox4(r, key, counter);
+            ds_philox_words(r, c->seed, c->stream, (uint64_t)(at + i) / 4);
         to[i] = ds_bf16_stochastic(w[i], r[i % 4] >> 16);
     }
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cpu.h"
+#include "philox.h"
 
 #define ELEMS (1 << 14) /* a multiple of 16 */
 
@@ -161,19 +162,14 @@ static int convert(ds_kernels *k, void *dst, enum ds_kfmt fd, const void *src, e
 /* Elements [at, end), of which `at` has number `first`; both are multiples of 4. */
 static void drop_some(const elemjob *j, int64_t at, int64_t end, uint64_t first)
 {
-    const uint32_t key[2] = {(uint32_t)j->seed, (uint32_t)(j->seed >> 32)};
     const double edge = (double)j->s * 4294967296.0;
     const uint32_t below = edge >= 4294967295.0 ? UINT32_MAX : (uint32_t)edge;
     const float up = 1.0f / (1.0f - j->s);
     uint32_t r[4] = {0};
 
     for (int64_t e = at; e < end; e++) {
-        if ((e & 3) == 0) {
-            const uint64_t block = (first + (uint64_t)(e - at)) >> 2;
-            const uint32_t ctr[4] = {(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)j->stream,
-                                     (uint32_t)(j->stream >> 32)};
-            ds_philox4(r, key, ctr);
-        }
+        if ((e & 3) == 0)
+            ds_philox_words(r, j->seed, j->stream, (first + (uint64_t)(e - at)) >> 2);
         const float m = r[e & 3] >= below ? up : 0.0f;
         if (j->f == DS_KF32)
             ((float *)j->y)[e] = ((const float *)j->a)[e] * m;

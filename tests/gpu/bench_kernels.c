@@ -16,6 +16,7 @@
 
 #include "clock.h"
 #include "kernjob.h"
+#include "philox.h"
 #include "plugin.h"
 
 #define RUNS 5
@@ -320,13 +321,11 @@ static int random_numbers(bench *b, ds_err *err)
 {
     const size_t bytes = b->room.bytes < RANDOM ? b->room.bytes : RANDOM;
     uint16_t *host = malloc(bytes);
-    const uint32_t key[2] = {1, 2};
     int rc = host ? 0 : ds_fail_nomem(err);
 
     for (size_t i = 0; host && i < bytes / 16; i++) {
-        const uint32_t counter[4] = {(uint32_t)i, 0, 0, 0};
         uint32_t word[4];
-        ds_philox4(word, key, counter);
+        ds_philox_words(word, 1, 0, i);
         for (size_t h = 0; h < 8; h++)
             host[i * 8 + h] =
                 ds_bf16_from((float)(word[h / 2] >> (h % 2 * 16) & 0xffff) / 32768 - 1);

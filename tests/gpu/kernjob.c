@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "devroom.h"
+#include "philox.h"
 
 bool ds_job_says(const ds_kernjob *j, const char *word)
 {

@@ -4,6 +4,7 @@
 #define DS_CHOICE_HELP_H
 
 #include "kern_help.h"
+#include "philox.h"
 
 static inline ds_kchoices choice_room(int64_t t, int32_t e, int32_t kk)
 {

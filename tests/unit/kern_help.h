@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "kernels.h"
+#include "philox.h"
 
 #define KH_MAX 8
 

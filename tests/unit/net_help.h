@@ -5,6 +5,7 @@
 
 #include "kern_help.h"
 #include "net.h"
+#include "philox.h"
 
 #define T 24
 static const int32_t CU[] = {0, 9, 10, 24};

@@ -8,6 +8,7 @@
  * order there is a tolerance.
  */
 #include "cuda_twin.h"
+#include "philox.h"
 
 /* ---- element by element ---- */
 

@@ -5,6 +5,7 @@
 #include "cuda_help.h"
 #include "net_priv.h"
 #include "optim.h"
+#include "philox.h"
 
 /* ---- whole steps ---- */
 

@@ -6,6 +6,7 @@
 
 #include "cuda_help.h"
 #include "paper.h"
+#include "philox.h"
 
 enum { T = 6, D = 64, V = 11, HEADS = 2 };
 

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "kern_help.h"
+#include "philox.h"
 
 #define T 21
 #define V 301
@@ -162,7 +163,7 @@ static void philox_known_answers(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof kat / sizeof *kat; i++) {
         uint32_t out[4];
-        ds_philox4(out, kat[i].key, kat[i].ctr);
+        ds_philox_block(out, (uint64_t)kat[i].key[0] | (uint64_t)kat[i].key[1] << 32, kat[i].ctr);
         assert_memory_equal(out, kat[i].out, sizeof out);
     }
     assert_int_equal(ds_philox(0, 0, 2), 0xbc57ac4c);

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "kern_help.h"
+#include "philox.h"
 
 typedef struct shape {
     int64_t m, n, k;

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "kern_help.h"
+#include "philox.h"
 
 #define N 5000 /* not a multiple of a block */
 #define BLOCKS ((N + DS_BLOCK8 - 1) / DS_BLOCK8)

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "kern_help.h"
+#include "philox.h"
 
 #define T 37
 #define D 70

@@ -9,6 +9,7 @@
 #include "hash.h"
 #include "net_help.h"
 #include "optim.h"
+#include "philox.h"
 #include "rotary.h"
 
 static double total(ds_net *n, const ds_netbatch *b)

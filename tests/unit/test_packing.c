@@ -9,6 +9,7 @@
 
 #include "order.h"
 #include "packing.h"
+#include "philox.h"
 
 static void order_is_a_permutation(void **state)
 {

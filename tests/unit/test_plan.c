@@ -4,6 +4,7 @@
 #include "net_help.h"
 #include "net_priv.h"
 #include "optim.h"
+#include "philox.h"
 #include "plan.h"
 
 enum { TOKENS = 512 };

@@ -6,7 +6,7 @@
 
 #include "consumed.h"
 #include "mixture.h"
-#include "order.h"
+#include "philox.h"
 
 /* ---- masks ---- */
 

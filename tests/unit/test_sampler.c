@@ -6,6 +6,7 @@
 
 #include "elementary.h"
 #include "net_priv.h"
+#include "philox.h"
 #include "sampler.h"
 
 #define VOCAB 997

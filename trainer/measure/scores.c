@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "kernels.h"
+#include "philox.h"
 
 #define STREAM UINT64_C(0x626f6f7400000000) /* of the bootstrap; the resample is added */
 

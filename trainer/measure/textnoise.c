@@ -1,7 +1,7 @@
 /* textnoise.c - see textnoise.h. */
 #include "textnoise.h"
 
-#include "kernels.h"
+#include "philox.h"
 
 enum { TYPO, SWAP, CASE, LOOKALIKE, WAYS };
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "philox.h"
 #include "try.h"
 
 int64_t ds_param_count(const ds_param *p)
@@ -273,15 +274,11 @@ int ds_param_load(ds_params *s, ds_param *p, const ds_st_tensor *t, const char *
  * deviations. */
 static float normal(uint64_t seed, uint64_t stream, uint64_t i)
 {
-    const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
     int64_t sum = 0;
 
     for (uint32_t part = 0; part < 3; part++) {
-        const uint64_t block = i * 3 + part;
-        const uint32_t ctr[4] = {(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)stream,
-                                 (uint32_t)(stream >> 32)};
         uint32_t w[4];
-        ds_philox4(w, key, ctr);
+        ds_philox_words(w, seed, stream, i * 3 + part);
         for (int j = 0; j < 4; j++)
             sum += (int64_t)w[j] - INT64_C(2147483648);
     }
