@@ -7,6 +7,7 @@
 
 #define MARK "\xef\xbf\xbd" /* U+FFFD */
 #define ATTRS "{\"holds\":\"file\"}"
+enum { KIND_SHOWN = 60 }; /* bytes of one that is none */
 
 const char *const ds_filekind_names[] = {"file", "folder", "symlink", "hardlink", NULL};
 
@@ -110,8 +111,8 @@ int ds_filerec_kind(enum ds_filekind *kind, const ds_value *v, ds_err *err)
             *kind = (enum ds_filekind)i;
             return 0;
         }
-    return ds_fail(err, DS_FAIL, "a record of the kind '%.*s', which is none", (int)v->len,
-                   (const char *)v->p);
+    return ds_fail(err, DS_FAIL, "a record of the kind '%.*s', which is none",
+                   (int)ds_utf8_whole(v->p, v->len, KIND_SHOWN), (const char *)v->p);
 }
 
 int ds_filerec_name(ds_buf *out, const ds_value *v, ds_err *err)

@@ -274,6 +274,22 @@ static void first_failure_in_order(void **state)
     }
 }
 
+/* However long: of 2 GiB and more, whose length is no int, a message had all up to a NUL. */
+static void strange_kind(void **state)
+{
+    (void)state;
+    char kind[200];
+    ds_err err = {0};
+    enum ds_filekind is;
+    memset(kind, 'k', sizeof kind);
+    kind[sizeof kind - 1] = 0;
+    const ds_value v = {.p = (const uint8_t *)kind, .len = (size_t)1 << 31};
+    assert_int_equal(ds_filerec_kind(&is, &v, &err), DS_FAIL);
+    assert_string_equal(err.msg, "a record of the kind "
+                                 "'kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk'"
+                                 ", which is none");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +298,7 @@ int main(void)
         cmocka_unit_test(names_that_clash),
         cmocka_unit_test(nothing_through_links),
         cmocka_unit_test(hard_links),
+        cmocka_unit_test(strange_kind),
         cmocka_unit_test_setup_teardown(first_failure_in_order, disk_refuses, disk_is_well),
     };
     return cmocka_run_group_tests(tests, NULL, unit_dir_remove);
