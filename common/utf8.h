@@ -20,6 +20,11 @@ typedef struct ds_utf8_state {
 _Bool ds_utf8_feed(ds_utf8_state *s, const uint8_t *p, size_t len);
 _Bool ds_utf8_end(ds_utf8_state *s);
 
+/* White space of ASCII: the space, and tab, LF, VT, FF and CR. */
+static inline _Bool ds_ascii_white(uint8_t c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
 /* How many of the bytes begin a character. */
 static inline size_t ds_utf8_count(const void *text, size_t len)
 {

@@ -8,6 +8,7 @@
 #include "fmtin.h"
 #include "packmark.h"
 #include "term.h"
+#include "utf8.h"
 
 enum { LOOK = 512 };
 
@@ -33,7 +34,7 @@ static const char *marked_as(const uint8_t *p, size_t n)
         return "tfrecord";
     if (n >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0)
         p += 3, n -= 3;
-    while (n > 0 && (*p == ' ' || (*p >= '\t' && *p <= '\r')))
+    while (n > 0 && ds_ascii_white(*p))
         p++, n--;
     return n > 0 && (*p == '{' || *p == '[') ? "jsonl" : NULL;
 }

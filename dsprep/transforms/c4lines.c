@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "utf8.h"
+
 #ifdef __SSE2__
 #include <emmintrin.h>
 
@@ -13,11 +15,6 @@ static inline __m128i two(__m128i a, char x, __m128i b, char y)
 }
 #endif
 
-static bool white(uint8_t c)
-{
-    return c == ' ' || (c >= 9 && c <= 13);
-}
-
 /* Without the white space around it: ASCII's, and that of U+00A0 and U+3000. */
 static void trim(const uint8_t **p, size_t *len)
 {
@@ -25,13 +22,13 @@ static void trim(const uint8_t **p, size_t *len)
         return;
     const uint8_t *a = *p, *e = a + *len;
     for (;;) {
-        if (a < e && white(*a))
+        if (a < e && ds_ascii_white(*a))
             a++;
         else if (e - a >= 2 && memcmp(a, "\xc2\xa0", 2) == 0)
             a += 2;
         else if (e - a >= 3 && memcmp(a, "\xe3\x80\x80", 3) == 0)
             a += 3;
-        else if (e > a && white(e[-1]))
+        else if (e > a && ds_ascii_white(e[-1]))
             e--;
         else if (e - a >= 2 && memcmp(e - 2, "\xc2\xa0", 2) == 0)
             e -= 2;
@@ -120,7 +117,7 @@ static bool long_word(const uint8_t *p, size_t len, double most)
     if ((double)len <= most)
         return false;
     for (size_t i = 0; i < len; i++) {
-        chars = white(p[i]) ? 0 : chars + ((p[i] & 0xc0) != 0x80);
+        chars = ds_ascii_white(p[i]) ? 0 : chars + ((p[i] & 0xc0) != 0x80);
         longest = chars > longest ? chars : longest;
     }
     return (double)longest > most;
@@ -205,7 +202,7 @@ static uint64_t count_sentences(const line *l)
         i += wide ? 3 : 1;
         while (i < len && (p[i] == '"' || p[i] == '\'' || p[i] == ')' || p[i] == '.'))
             i++;
-        n += wide || (i + 1 < len && white(p[i]));
+        n += wide || (i + 1 < len && ds_ascii_white(p[i]));
     }
     return n;
 }

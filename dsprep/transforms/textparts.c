@@ -10,14 +10,9 @@
 
 enum { RUN_MIN = 5, RUN_MAX = 100000 };
 
-static bool white(uint8_t c)
-{
-    return c == ' ' || (uint8_t)(c - 9) < 5;
-}
-
 bool ds_text_blank(const uint8_t *p, size_t len)
 {
-    while (len && white(p[len - 1]))
+    while (len && ds_ascii_white(p[len - 1]))
         len--;
     return len == 0;
 }
@@ -66,9 +61,9 @@ static int put_part(const walk *k, size_t at, size_t end, size_t to, ds_err *err
 {
     ds_textpart part = {.from = at, .to = to};
     ds_sha sha;
-    while (at < end && white(k->p[at]))
+    while (at < end && ds_ascii_white(k->p[at]))
         at++;
-    while (end > at && white(k->p[end - 1]))
+    while (end > at && ds_ascii_white(k->p[end - 1]))
         end--;
     if (at == end || (k->r->chars && ds_utf8_count(k->p + at, end - at) < k->r->chars))
         return 0;
@@ -128,9 +123,9 @@ static int put_paragraphs(const walk *k, size_t len, ds_err *err)
  * after that, but not behind the next word. */
 static size_t behind(const uint8_t *p, size_t end, size_t next)
 {
-    while (end < next && !white(p[end]))
+    while (end < next && !ds_ascii_white(p[end]))
         end++;
-    while (end < next && white(p[end]))
+    while (end < next && ds_ascii_white(p[end]))
         end++;
     return end;
 }

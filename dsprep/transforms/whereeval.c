@@ -339,7 +339,7 @@ static int64_t count_words(const uint8_t *p, size_t len)
     int64_t n = 0;
     bool in = false;
     for (size_t i = 0; i < len; i++) {
-        const bool white = p[i] == ' ' || (p[i] >= 9 && p[i] <= 13);
+        const bool white = ds_ascii_white(p[i]);
         n += !white && !in;
         in = !white;
     }
