@@ -80,7 +80,7 @@ static int hex_digit(uint8_t c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-int ds_filename_of(ds_buf *out, const void *key, size_t len, ds_err *err)
+static int put_name(ds_buf *out, const void *key, size_t len, ds_err *err)
 {
     const uint8_t *p = key;
 
@@ -118,7 +118,7 @@ int ds_filerec_kind(enum ds_filekind *kind, const ds_value *v, ds_err *err)
 int ds_filerec_name(ds_buf *out, const ds_value *v, ds_err *err)
 {
     out->len = 0;
-    int rc = ds_filename_of(out, v->p, v->len, err);
+    int rc = put_name(out, v->p, v->len, err);
     if (!rc && out->len && memchr(out->data, 0, out->len))
         rc = ds_fail(err, DS_FAIL, "a name with a NUL byte in it");
     return rc || ds_buf_cstr(out) ? rc : ds_fail_nomem(err);

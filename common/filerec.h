@@ -32,9 +32,8 @@ int ds_filerec_schema(ds_schema *s, ds_filecols *c, bool mtime, ds_err *err);
 /* DS_FAIL when records of this schema are no files. */
 int ds_filerec_find(ds_filecols *c, const ds_schema *s, ds_err *err);
 
-/* Appends. */
+/* Appends the key of a file of this name. */
 int ds_filename_key(ds_buf *out, const void *name, size_t len, ds_err *err);
-int ds_filename_of(ds_buf *out, const void *key, size_t len, ds_err *err);
 
 /* Of a record's values. Kind: DS_FAIL when it is none. Name: what `out` held before goes, a NUL
  * stands behind, and one with a NUL in it is DS_FAIL. Erased: a tombstone stands where a record

@@ -31,7 +31,7 @@ static int check_numbers(const ds_strlist *paths, size_t first, const char *dir,
     return 0;
 }
 
-int ds_shards_add(ds_strlist *paths, const char *dir, ds_err *err)
+static int add_folder(ds_strlist *paths, const char *dir, ds_err *err)
 {
     const size_t first = paths->n;
     ds_strlist names = {0};
@@ -51,5 +51,5 @@ int ds_shards_operand(ds_strlist *paths, const char *operand, ds_err *err)
 {
     struct stat st;
     bool folder = strcmp(operand, "-") != 0 && stat(operand, &st) == 0 && S_ISDIR(st.st_mode);
-    return folder ? ds_shards_add(paths, operand, err) : ds_strlist_add(paths, operand, err);
+    return folder ? add_folder(paths, operand, err) : ds_strlist_add(paths, operand, err);
 }

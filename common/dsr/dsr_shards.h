@@ -7,10 +7,8 @@
 
 #include "strlist.h"
 
-/* Adds the paths of a folder's shards. None, or a gap in their numbers, is an error: a lost shard
- * is lost data. */
-int ds_shards_add(ds_strlist *paths, const char *dir, ds_err *err);
-/* The same for an operand, which may be a folder; anything else is added as it is. */
+/* Adds the paths of the shards in an operand that is a folder; anything else is added as it is. No
+ * shard, or a gap in their numbers, is an error: a lost shard is lost data. */
 int ds_shards_operand(ds_strlist *paths, const char *operand, ds_err *err);
 
 #endif

@@ -78,7 +78,8 @@ uint8_t *ds_textbatch_alloc(ds_textbatch *b, size_t n)
     return p;
 }
 
-void ds_textbatch_shrink(ds_textbatch *b, size_t n)
+/* Gives back the end of what was taken last. */
+static void give_back(ds_textbatch *b, size_t n)
 {
     chunk *c = b->chunks;
     if (c)
@@ -226,7 +227,7 @@ int ds_textbatch_string(ds_textbatch *b, const ds_jmember *m, const uint8_t **p,
     if (!out)
         return DS_NOMEM;
     size_t n = ds_jstring_unescape(out, *p, *len);
-    ds_textbatch_shrink(b, room - n);
+    give_back(b, room - n);
     *p = out;
     *len = n;
     return 0;

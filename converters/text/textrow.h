@@ -110,11 +110,10 @@ typedef struct ds_textbatch {
 void ds_textbatch_reset(ds_textbatch *b); /* no rows; the memory is kept */
 void ds_textbatch_fini(ds_textbatch *b);
 
-/* For parsers: a row to fill in, memory that lasts as long as the rows, giving back the end of what
- * was taken last, and the text of a scanned string. NULL or DS_NOMEM when there is none. */
+/* For parsers: a row to fill in, memory that lasts as long as the rows, and the text of a scanned
+ * string. NULL or DS_NOMEM when there is none. */
 ds_textrow *ds_textbatch_row(ds_textbatch *b, uint64_t offset, uint64_t len);
 uint8_t *ds_textbatch_alloc(ds_textbatch *b, size_t n);
-void ds_textbatch_shrink(ds_textbatch *b, size_t n);
 const uint8_t *ds_textbatch_copy(ds_textbatch *b, const void *p, size_t n);
 int ds_textbatch_string(ds_textbatch *b, const ds_jmember *m, const uint8_t **p, size_t *len);
 /* 0 = text of an allowed length, 1 = a problem was added, DS_NOMEM. `clean`: the whole block is

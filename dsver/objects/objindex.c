@@ -393,7 +393,7 @@ int ds_objindex_totals(ds_objindex *ix, ds_objtotals *out, ds_err *err)
 {
     static const char sql[] =
         "SELECT (SELECT count(*) FROM packs), (SELECT coalesce(sum(size), 0) FROM packs),"
-        " count(*), coalesce(sum(raw), 0), count(base) FROM pieces";
+        " count(*), count(base) FROM pieces";
     sqlite3_stmt *st = NULL;
     memset(out, 0, sizeof *out);
     pthread_mutex_lock(&ix->lock);
@@ -402,8 +402,7 @@ int ds_objindex_totals(ds_objindex *ix, ds_objtotals *out, ds_err *err)
         out->packs = (uint64_t)sqlite3_column_int64(st, 0);
         out->pack_bytes = (uint64_t)sqlite3_column_int64(st, 1);
         out->pieces = (uint64_t)sqlite3_column_int64(st, 2);
-        out->raw_bytes = (uint64_t)sqlite3_column_int64(st, 3);
-        out->deltas = (uint64_t)sqlite3_column_int64(st, 4);
+        out->deltas = (uint64_t)sqlite3_column_int64(st, 3);
     }
     int f = sqlite3_finalize(st);
     int rc = s == SQLITE_OK && f == SQLITE_OK

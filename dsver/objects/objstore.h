@@ -209,7 +209,7 @@ int ds_objstore_reindex(const char *dir, ds_objproblem_fn report, void *ctx, ds_
 int ds_objstore_dump(ds_objstore *s, bool places, ds_buf *out, ds_err *err);
 
 typedef struct ds_objtotals {
-    uint64_t packs, pack_bytes, pieces, raw_bytes, deltas;
+    uint64_t packs, pack_bytes, pieces, deltas;
 } ds_objtotals;
 int ds_objstore_totals(ds_objstore *s, ds_objtotals *out, ds_err *err);
 

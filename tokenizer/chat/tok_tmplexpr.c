@@ -45,7 +45,8 @@ static tm_node *arguments(tm_parser *p)
     return first;
 }
 
-tm_node *ds_tp_called(tm_parser *p, tm_node *n, const tm_callee *what)
+/* Does a call take its arguments? What it would pass over is refused. */
+static tm_node *called(tm_parser *p, tm_node *n, const tm_callee *what)
 {
     size_t by_place = 0;
     for (const tm_node *a = n ? n->b : NULL; a && !ds_tp_bad(p); a = a->next) {
@@ -124,7 +125,7 @@ static tm_node *name_or_constant(tm_parser *p)
             p->calls = n;
             return n;
         }
-        return ds_tp_called(p, n, &ds_tm_globals[g]);
+        return called(p, n, &ds_tm_globals[g]);
     }
     tm_node *n = ds_tp_node(p, TN_NAME);
     if (n)
@@ -240,7 +241,7 @@ static tm_node *attribute(tm_parser *p, tm_node *of)
     if (!call)
         return n;
     n->b = arguments(p);
-    return ds_tp_called(p, n, &ds_tm_methods[method]);
+    return called(p, n, &ds_tm_methods[method]);
 }
 
 static tm_node *postfix(tm_parser *p, tm_node *n)
@@ -273,7 +274,7 @@ static tm_node *filter(tm_parser *p, tm_node *of)
     n->op = (unsigned)k;
     if (ds_tp_at(p, "("))
         n->b = arguments(p);
-    return ds_tp_called(p, n, &ds_tm_filters[k]);
+    return called(p, n, &ds_tm_filters[k]);
 }
 
 static tm_node *test(tm_parser *p, tm_node *of)
@@ -295,7 +296,7 @@ static tm_node *test(tm_parser *p, tm_node *of)
         n->b = arguments(p);
     else if (p->tok == TP_STRING || p->tok == TP_INT || p->tok == TP_REAL)
         n->b = primary(p); /* is equalto "x" */
-    return ds_tp_called(p, n, &ds_tm_tests[k]);
+    return called(p, n, &ds_tm_tests[k]);
 }
 
 static tm_node *unary(tm_parser *p, bool filters)

@@ -44,8 +44,6 @@ tm_str ds_tp_name(tm_parser *p);                   /* a name, gone past */
 
 /* An expression, from the token ahead on (tok_tmplexpr.c). NULL: refused. */
 tm_node *ds_tp_expr(tm_parser *p);
-/* Does a call take its arguments? What it would pass over is refused. */
-tm_node *ds_tp_called(tm_parser *p, tm_node *n, const tm_callee *what);
 /* One without "a if b else c": of two with "or" between (or), or "and". */
 tm_node *ds_tp_logic(tm_parser *p, bool or);
 

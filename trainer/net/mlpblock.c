@@ -14,8 +14,9 @@ static int glu_in(ds_net *n, const linear *g, const linear *u, const void *x, in
     return 0;
 }
 
-int glu_fwd(ds_net *n, const linear *g, const linear *u, const linear *d, const void *x, int64_t t,
-            void *gate, void *up, void *out, ds_err *err)
+/* One SwiGLU: out (+)= down(silu(gate x) * up x). */
+static int glu_fwd(ds_net *n, const linear *g, const linear *u, const linear *d, const void *x,
+                   int64_t t, void *gate, void *up, void *out, ds_err *err)
 {
     const int64_t w = g->w->rows;
     size_t block, used = arena_mark(n, &block);
@@ -29,9 +30,9 @@ int glu_fwd(ds_net *n, const linear *g, const linear *u, const linear *d, const 
     return 0;
 }
 
-int glu_back(ds_net *n, const linear *g, const linear *u, const linear *d, const void *dout,
-             const void *x, int64_t t, const void *gate, const void *up, void *dx, bool accumulate,
-             ds_err *err)
+static int glu_back(ds_net *n, const linear *g, const linear *u, const linear *d, const void *dout,
+                    const void *x, int64_t t, const void *gate, const void *up, void *dx,
+                    bool accumulate, ds_err *err)
 {
     const int64_t w = g->w->rows;
     size_t block, used = arena_mark(n, &block);

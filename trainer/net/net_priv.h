@@ -168,12 +168,6 @@ int ds_kvcache_keep(ds_net *n, ds_kvcache *c, const layer *l, const void *norm, 
 int mlp_fwd(ds_net *n, const layer *l, acts *a, int64_t t, void *out, const ds_param *gain,
             float *rstd, ds_err *err);
 int mlp_back(ds_net *n, const layer *l, acts *a, int64_t t, void *dh, ds_err *err);
-/* One SwiGLU: out (+)= down(silu(gate x) * up x). */
-int glu_fwd(ds_net *n, const linear *g, const linear *u, const linear *d, const void *x, int64_t t,
-            void *gate, void *up, void *out, ds_err *err);
-int glu_back(ds_net *n, const linear *g, const linear *u, const linear *d, const void *dout,
-             const void *x, int64_t t, const void *gate, const void *up, void *dx, bool accumulate,
-             ds_err *err);
 /* out (+)= the experts' part; NULL: only what the way back needs. */
 int moe_fwd(ds_net *n, const layer *l, acts *a, int64_t t, const void *x, void *out, ds_err *err);
 /* dx += theirs and the gate's. */

@@ -79,7 +79,7 @@ const char *ds_pqrle_next(ds_pqrle *r, uint32_t *v)
 
 /* ---- differences ---- */
 
-const char *ds_pqdelta_init(ds_pqdelta *d, const uint8_t *p, size_t len)
+static const char *delta_init(ds_pqdelta *d, const uint8_t *p, size_t len)
 {
     uint64_t block, minis, count, first;
 
@@ -122,7 +122,7 @@ static const char *next_mini(ds_pqdelta *d)
     return NULL;
 }
 
-const char *ds_pqdelta_next(ds_pqdelta *d, int64_t *v)
+static const char *delta_next(ds_pqdelta *d, int64_t *v)
 {
     const char *why;
 
@@ -169,7 +169,7 @@ static int width_of(const ds_pqnode *n)
 /* Lengths of bytes that lie end to end behind them. */
 static const char *begin_lengths(ds_pqvalues *v)
 {
-    const char *why = ds_pqdelta_init(&v->lens, v->p + v->at, v->len - v->at);
+    const char *why = delta_init(&v->lens, v->p + v->at, v->len - v->at);
     size_t end = 0;
 
     if (!why)
@@ -212,11 +212,11 @@ const char *ds_pqvalues_init(ds_pqvalues *v, const ds_pqnode *n, enum ds_pqencod
         ds_pqrle_init(&v->rle, p + 4, ds_get_u32(p), 1);
         return NULL;
     case DS_PQ_ENC_DELTA:
-        return whole ? ds_pqdelta_init(&v->lens, p, len) : no;
+        return whole ? delta_init(&v->lens, p, len) : no;
     case DS_PQ_ENC_DELTA_LENGTH:
         return n->type == DS_PQ_BYTES ? begin_lengths(v) : no;
     case DS_PQ_ENC_DELTA_BYTES:
-        why = bytes ? ds_pqdelta_init(&v->prefixes, p, len) : no;
+        why = bytes ? delta_init(&v->prefixes, p, len) : no;
         why = why ? why : end_of(&v->prefixes, &end);
         v->at = end;
         return why ? why : begin_lengths(v);
@@ -268,7 +268,7 @@ static const char *plain(ds_pqvalues *v, ds_pqvalue *x)
 static const char *by_length(ds_pqvalues *v, ds_pqvalue *x)
 {
     int64_t n;
-    const char *why = ds_pqdelta_next(&v->lens, &n);
+    const char *why = delta_next(&v->lens, &n);
 
     if (why)
         return why;
@@ -284,7 +284,7 @@ static int by_prefix(ds_pqvalues *v, ds_pqvalue *x, const char **why)
 {
     int64_t n;
 
-    *why = ds_pqdelta_next(&v->prefixes, &n);
+    *why = delta_next(&v->prefixes, &n);
     *why = *why ? *why : by_length(v, x);
     if (!*why && (n < 0 || (uint64_t)n > v->before.len))
         *why = "a value shares more bytes with the one before than that has";
@@ -336,7 +336,7 @@ int ds_pqvalues_next(ds_pqvalues *v, ds_pqvalue *x, const char **why)
         x->i = u;
         break;
     case DS_PQ_ENC_DELTA:
-        *why = ds_pqdelta_next(&v->lens, &x->i);
+        *why = delta_next(&v->lens, &x->i);
         x->i = v->type == DS_PQ_INT32 ? (int32_t)(uint32_t)(uint64_t)x->i : x->i;
         break;
     case DS_PQ_ENC_DELTA_LENGTH:

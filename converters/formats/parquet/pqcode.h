@@ -39,16 +39,13 @@ int ds_pq_bits(uint32_t most); /* that numbers up to it take */
 typedef struct ds_pqdelta {
     const uint8_t *p;
     size_t len, at;
-    uint64_t left, in_block, in_mini, size, minis, mini;
+    uint64_t left, in_mini, size, minis, mini;
     uint64_t value, least;
     const uint8_t *widths;
     uint64_t bit; /* of the next difference, from p */
     int width;
     bool first;
 } ds_pqdelta;
-
-const char *ds_pqdelta_init(ds_pqdelta *d, const uint8_t *p, size_t len);
-const char *ds_pqdelta_next(ds_pqdelta *d, int64_t *v);
 
 /* A value of a leaf: bytes where it is bytes or of fixed length (INT96, too), else a number. */
 typedef struct ds_pqvalue {
