@@ -2,18 +2,7 @@
 #include <string.h>
 
 #include "fmtvalue.h"
-
-/* IEEE 754 binary16. */
-static double half(uint16_t h)
-{
-    const int e = h >> 10 & 31;
-    double v = (double)(h & 1023);
-    if (e == 31)
-        v = v > 0 ? (double)__builtin_nan("") : (double)__builtin_inf();
-    else
-        v = e ? (v + 1024) * (double)(1u << e) / (double)(1u << 25) : v / (double)(1u << 24);
-    return h >> 15 ? -v : v;
-}
+#include "half.h"
 
 bool ds_fval_number(ds_fval *v, int dtype, const uint8_t *p)
 {
@@ -31,7 +20,7 @@ bool ds_fval_number(ds_fval *v, int dtype, const uint8_t *p)
     }
     *v = (ds_fval){.kind = DS_FV_REAL};
     if (dtype == DS_F16)
-        v->f = half((uint16_t)u);
+        v->f = (double)ds_f16_to((uint16_t)u);
     else if (dtype == DS_F32)
         memcpy(&f, p, 4), v->f = (double)f;
     else
