@@ -6,34 +6,20 @@
 
 #include "dcmdeid.h"
 #include "ids_help.h"
+#include "tree_help.h"
 
 static const dcm_key key = {{7}, "0123456789abcdef"};
-
-static void put(dcm_tree *t, dcm_set *s, uint32_t tag, const char *vr, const char *text)
-{
-    ds_err err = {0};
-    assert_int_equal(dcm_set_put(t, s, tag, DCM_VR(vr[0], vr[1]), text, strlen(text), NULL, &err),
-                     0);
-}
-
-static dcm_set *item(dcm_tree *t, dcm_set *s, uint32_t tag)
-{
-    dcm_set *made = NULL;
-    ds_err err = {0};
-    assert_int_equal(dcm_set_item(t, s, tag, &made, &err), 0);
-    return made;
-}
 
 /* A content item with a concept and, if there is one, a text. */
 static dcm_set *node(dcm_tree *t, dcm_set *above, const char *code, const char *text)
 {
-    dcm_set *n = item(t, above, 0x0040a730), *c = item(t, n, 0x0040a043);
-    put(t, c, 0x00080100, "SH", code);
-    put(t, c, 0x00080102, "SH", "DCM");
-    put(t, c, 0x00080104, "LO", "as the code says");
-    put(t, n, 0x0040a040, "CS", "TEXT");
+    dcm_set *n = tree_item(t, above, 0x0040a730), *c = tree_item(t, n, 0x0040a043);
+    tree_put(t, c, 0x00080100, "SH", code);
+    tree_put(t, c, 0x00080102, "SH", "DCM");
+    tree_put(t, c, 0x00080104, "LO", "as the code says");
+    tree_put(t, n, 0x0040a040, "CS", "TEXT");
     if (text)
-        put(t, n, 0x0040a160, "UT", text);
+        tree_put(t, n, 0x0040a160, "UT", text);
     return n;
 }
 
@@ -43,11 +29,11 @@ static dcm_tree *base(void)
     ds_err err = {0};
     assert_int_equal(dcm_tree_new(&t, &err), 0);
     dcm_set *s = dcm_tree_main(t);
-    put(t, s, 0x00080018, "UI", "1.3.6.1.55.9");
-    put(t, s, 0x00080020, "DA", "20190102");
-    put(t, s, 0x00080060, "CS", "SR");
-    put(t, s, 0x00100010, "PN", "Doe^Jane");
-    put(t, s, 0x00100020, "LO", "MRN-5530917");
+    tree_put(t, s, 0x00080018, "UI", "1.3.6.1.55.9");
+    tree_put(t, s, 0x00080020, "DA", "20190102");
+    tree_put(t, s, 0x00080060, "CS", "SR");
+    tree_put(t, s, 0x00100010, "PN", "Doe^Jane");
+    tree_put(t, s, 0x00100020, "LO", "MRN-5530917");
     return t;
 }
 
@@ -127,7 +113,7 @@ static void characteristics(void **state)
         for (size_t i = 0; i < 4; i++)
             node(t, dcm_tree_main(t), codes[i], NULL);
         dcm_set *other = node(t, dcm_tree_main(t), "121031", "a nodule");
-        put(t, dcm_set_find(other, 0x0040a043)->items[0], 0x00080102, "SH", "99LOCAL");
+        tree_put(t, dcm_set_find(other, 0x0040a043)->items[0], 0x00080102, "SH", "99LOCAL");
         run(t, keep ? SR ",retain-patient-characteristics" : SR, NULL);
         assert_int_equal(dcm_set_find(dcm_tree_main(t), 0x0040a730)->nitems, keep ? 4 : 2);
         dcm_tree_free(t);
@@ -139,9 +125,9 @@ static void kept_places(void **state)
 {
     (void)state;
     dcm_tree *t = base();
-    put(t, dcm_tree_main(t), 0x00080080, "LO", "Lakeshore General");
-    put(t, dcm_tree_main(t), 0x00081010, "SH", "CT1 OKONKWO");
-    put(t, dcm_tree_main(t), 0x00080090, "PN", "Okonkwo^Chidi");
+    tree_put(t, dcm_tree_main(t), 0x00080080, "LO", "Lakeshore General");
+    tree_put(t, dcm_tree_main(t), 0x00081010, "SH", "CT1 OKONKWO");
+    tree_put(t, dcm_tree_main(t), 0x00080090, "PN", "Okonkwo^Chidi");
     run(t, "basic,retain-institution,retain-device", NULL);
     assert_true(has(dcm_tree_main(t), 0x00080080, "Lakeshore General"));
     assert_true(has(dcm_tree_main(t), 0x00081010, "CT1 [NAME]"));
@@ -174,11 +160,11 @@ static void codes_of_methods(void **state)
         dcm_tree *t = base();
         dcm_set *s = dcm_tree_main(t);
         if (v[i].before) {
-            put(t, s, 0x00120062, "CS", "YES");
-            put(t, item(t, s, 0x00120064), 0x00080100, "SH", v[i].before);
+            tree_put(t, s, 0x00120062, "CS", "YES");
+            tree_put(t, tree_item(t, s, 0x00120064), 0x00080100, "SH", v[i].before);
         }
         if (v[i].dates)
-            put(t, s, 0x00280303, "CS", v[i].dates);
+            tree_put(t, s, 0x00280303, "CS", v[i].dates);
         run(t, v[i].policy, NULL);
         assert_int_equal(claims(t, v[i].code), v[i].claimed);
         assert_true(has(s, 0x00280303, v[i].modified));
@@ -194,8 +180,8 @@ static void masked(void **state)
     dcm_tree *t = base();
     dcm_set *s = dcm_tree_main(t);
     ds_err err = {0};
-    put(t, s, 0x00080060, "CS", "US");
-    dcm_set *region = item(t, s, 0x00186011);
+    tree_put(t, s, 0x00080060, "CS", "US");
+    dcm_set *region = tree_item(t, s, 0x00186011);
     for (size_t i = 0; i < 4; i++) {
         const uint8_t n[4] = {(uint8_t)(i < 2 ? 1 : 9)};
         assert_int_equal(dcm_set_put(t, region, tags[i], DCM_VR('U', 'L'), n, 4, NULL, &err), 0);
@@ -272,7 +258,7 @@ static void no_words_in_numbers(void **state)
     for (size_t i = 0; i < 2 * (sizeof v / sizeof *v); i++) {
         dcm_tree *t = base();
         dcm_set *s = dcm_tree_main(t);
-        put(t, s, v[i / 2].tag, v[i / 2].vr, v[i / 2].text);
+        tree_put(t, s, v[i / 2].tag, v[i / 2].vr, v[i / 2].text);
         run(t, policies[i % 2], NULL);
         if ((dcm_set_find(s, v[i / 2].tag)->len > 0) != v[i / 2].kept)
             fail_msg("%s: %s", policies[i % 2], v[i / 2].text);
@@ -314,8 +300,8 @@ static void uids_of_things(void **state)
     };
     for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
         dcm_tree *t = base();
-        dcm_set *s = dcm_tree_main(t), *ref = item(t, s, 0x00081140);
-        put(t, ref, v[i].tag, "UI", v[i].uid);
+        dcm_set *s = dcm_tree_main(t), *ref = tree_item(t, s, 0x00081140);
+        tree_put(t, ref, v[i].tag, "UI", v[i].uid);
         run(t, "basic", NULL);
         assert_int_equal(has(ref, v[i].tag, v[i].uid), v[i].kept);
         assert_true(dcm_set_find(ref, v[i].tag)->len > 0);
@@ -331,8 +317,8 @@ static void uids_with_spaces(void **state)
     dcm_set *s = dcm_tree_main(t);
     const char *p, *q;
     size_t n, m;
-    put(t, s, 0x0020000d, "UI", "1.3.6.1.55.8");
-    put(t, s, 0x00080058, "UI", "1.3.6.1.55.9\\ 1.3.6.1.55.8 \\1.2.840.10008.1.1");
+    tree_put(t, s, 0x0020000d, "UI", "1.3.6.1.55.8");
+    tree_put(t, s, 0x00080058, "UI", "1.3.6.1.55.9\\ 1.3.6.1.55.8 \\1.2.840.10008.1.1");
     run(t, "basic", NULL);
     assert_true(dcm_get_text(s, 0x0020000d, 0, &p, &n));
     assert_true(dcm_get_text(s, 0x00080058, 1, &q, &m));
@@ -357,8 +343,8 @@ static void sizes_of_subjects(void **state)
     for (size_t i = 0; i < 2 * (sizeof v / sizeof *v); i++) {
         dcm_tree *t = base();
         dcm_set *n = node(t, dcm_tree_main(t), v[i / 2].code, NULL);
-        put(t, dcm_set_find(n, 0x0040a043)->items[0], 0x00080102, "SH", v[i / 2].scheme);
-        put(t, item(t, n, 0x0040a300), 0x0040a30a, "DS", "180");
+        tree_put(t, dcm_set_find(n, 0x0040a043)->items[0], 0x00080102, "SH", v[i / 2].scheme);
+        tree_put(t, tree_item(t, n, 0x0040a300), 0x0040a30a, "DS", "180");
         run(t, i & 1 ? SR ",retain-patient-characteristics" : SR, NULL);
         assert_int_equal(dcm_set_find(dcm_tree_main(t), 0x0040a730)->nitems,
                          (i & 1) || !v[i / 2].subject);
@@ -400,7 +386,7 @@ static void creators(void **state)
         dcm_verdict v;
         ds_err err = {0};
         ds_buf out = {0};
-        put(t, dcm_tree_main(t), 0x00090010, "LO", names[i]);
+        tree_put(t, dcm_tree_main(t), 0x00090010, "LO", names[i]);
         assert_int_equal(
             dcm_set_put(t, dcm_tree_main(t), 0x00091001, DCM_VR('L', 'O'), "x", 1, &e, &err), 0);
         e->creator = names[i];
@@ -431,8 +417,8 @@ static void unread_names(void **state)
         const char *p;
         size_t n;
         dcm_set_drop(s, 0x00100020);
-        put(t, s, 0x00100010, "PN", names[i]);
-        put(t, s, 0x0020000d, "UI", i ? "1.3.6.1.55.92" : "1.3.6.1.55.91");
+        tree_put(t, s, 0x00100010, "PN", names[i]);
+        tree_put(t, s, 0x0020000d, "UI", i ? "1.3.6.1.55.92" : "1.3.6.1.55.91");
         run(t, "basic", NULL);
         assert_true(dcm_get_text(s, 0x00100020, 0, &p, &n) && n == 24);
         memcpy(got[i], p, n);
@@ -450,9 +436,9 @@ static void old_subjects(void **state)
              {"90", "a", "90"}, {"400", "d", "400"}, {"40000", "d", "32940"}};
     for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
         dcm_tree *t = base();
-        dcm_set *n = node(t, dcm_tree_main(t), "121033", NULL), *m = item(t, n, 0x0040a300);
-        put(t, m, 0x0040a30a, "DS", v[i].value);
-        put(t, item(t, m, 0x004008ea), 0x00080100, "SH", v[i].unit);
+        dcm_set *n = node(t, dcm_tree_main(t), "121033", NULL), *m = tree_item(t, n, 0x0040a300);
+        tree_put(t, m, 0x0040a30a, "DS", v[i].value);
+        tree_put(t, tree_item(t, m, 0x004008ea), 0x00080100, "SH", v[i].unit);
         run(t, SR ",retain-patient-characteristics", NULL);
         assert_true(has(m, 0x0040a30a, v[i].after));
         dcm_tree_free(t);

@@ -6,29 +6,15 @@
 
 #include "dicommeta.h"
 #include "dicomreport.h"
-
-static void put(dcm_tree *t, dcm_set *s, uint32_t tag, const char *vr, const char *text)
-{
-    ds_err err = {0};
-    assert_int_equal(dcm_set_put(t, s, tag, DCM_VR(vr[0], vr[1]), text, strlen(text), NULL, &err),
-                     0);
-}
-
-static dcm_set *item(dcm_tree *t, dcm_set *s, uint32_t tag)
-{
-    dcm_set *made = NULL;
-    ds_err err = {0};
-    assert_int_equal(dcm_set_item(t, s, tag, &made, &err), 0);
-    return made;
-}
+#include "tree_help.h"
 
 static dcm_set *node(dcm_tree *t, dcm_set *above, const char *code, const char *scheme,
                      const char *meaning)
 {
-    dcm_set *n = item(t, above, 0x0040a730), *c = item(t, n, 0x0040a043);
-    put(t, c, 0x00080100, "SH", code);
-    put(t, c, 0x00080102, "SH", scheme);
-    put(t, c, 0x00080104, "LO", meaning);
+    dcm_set *n = tree_item(t, above, 0x0040a730), *c = tree_item(t, n, 0x0040a043);
+    tree_put(t, c, 0x00080100, "SH", code);
+    tree_put(t, c, 0x00080102, "SH", scheme);
+    tree_put(t, c, 0x00080104, "LO", meaning);
     return n;
 }
 
@@ -87,8 +73,8 @@ static void headings_by_code(void **state)
         assert_int_equal(dcm_tree_new(&t, &err), 0);
         dcm_set *heading = node(t, dcm_tree_main(t), v[i].code, v[i].scheme, v[i].meaning);
         dcm_set *text = node(t, heading, "121106", "DCM", "Comment");
-        put(t, text, 0x0040a040, "CS", "TEXT");
-        put(t, text, 0x0040a160, "UT", "as it was");
+        tree_put(t, text, 0x0040a040, "CS", "TEXT");
+        tree_put(t, text, 0x0040a160, "UT", "as it was");
         assert_int_equal(ds_dicom_report_read(&r, dcm_tree_main(t), &err), 0);
         for (int k = 0; k < DS_SECTIONS; k++)
             assert_true(is(&r.section[k], k == v[i].section ? "as it was" : ""));
@@ -132,14 +118,14 @@ static void rows_and_lines(void **state)
     (void)state;
     assert_int_equal(dcm_tree_new(&t, &err), 0);
     dcm_set *n = node(t, dcm_tree_main(t), "410668003", "SCT", "Length");
-    put(t, n, 0x0040a010, "CS", "CONTAINS");
-    put(t, n, 0x0040a040, "CS", "NUM");
-    dcm_set *m = item(t, n, 0x0040a300);
-    put(t, m, 0x0040a30a, "DS", "12.50");
-    dcm_set *unit = item(t, m, 0x004008ea);
-    put(t, unit, 0x00080100, "SH", "mm");
-    put(t, unit, 0x00080102, "SH", "UCUM");
-    put(t, unit, 0x00080104, "LO", "millimeter");
+    tree_put(t, n, 0x0040a010, "CS", "CONTAINS");
+    tree_put(t, n, 0x0040a040, "CS", "NUM");
+    dcm_set *m = tree_item(t, n, 0x0040a300);
+    tree_put(t, m, 0x0040a30a, "DS", "12.50");
+    dcm_set *unit = tree_item(t, m, 0x004008ea);
+    tree_put(t, unit, 0x00080100, "SH", "mm");
+    tree_put(t, unit, 0x00080102, "SH", "UCUM");
+    tree_put(t, unit, 0x00080104, "LO", "millimeter");
     assert_int_equal(ds_dicom_report_read(&r, dcm_tree_main(t), &err), 0);
     assert_int_equal(ds_dicom_text(dcm_tree_main(t), &text, &err), 0);
     assert_true(

@@ -5,16 +5,7 @@
 #include <stdio.h>
 
 #include "manifest.h"
-
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        ds_err ok_err_ = {0};                                                                      \
-        ds_err *err = &ok_err_;                                                                    \
-        int ok_rc_ = (call);                                                                       \
-        if (ok_rc_ != 0)                                                                           \
-            fail_msg("%s: %d: %s", #call, ok_rc_, ok_err_.msg);                                    \
-        (void)err;                                                                                 \
-    } while (0)
+#include "ok_help.h"
 
 static ds_catalog *open_catalog(const char *name)
 {

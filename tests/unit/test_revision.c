@@ -7,18 +7,9 @@
 
 #include "io.h"
 #include "manifest.h"
+#include "ok_help.h"
 #include "refs.h"
 #include "revision.h"
-
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        ds_err ok_err_ = {0};                                                                      \
-        ds_err *err = &ok_err_;                                                                    \
-        int ok_rc_ = (call);                                                                       \
-        if (ok_rc_ != 0)                                                                           \
-            fail_msg("%s: %d: %s", #call, ok_rc_, ok_err_.msg);                                    \
-        (void)err;                                                                                 \
-    } while (0)
 
 static void dates(void **state)
 {
