@@ -26,7 +26,7 @@ enum ds_code {
     DS_CORRUPT = -12, /* bytes are not what they were when written                  exit 12 */
     DS_IO = -13,      /* the system refused to read or write (EIO, ENOENT, ...)     exit 13 */
     DS_NOMEM = -14,   /* allocation failed                                          exit 1  */
-    DS_NOROOM = -15   /* so it did for the disk is full, or the quota used up       exit 13 */
+    DS_NOROOM = -15   /* it did because the disk is full, or the quota used up      exit 13 */
 };
 
 #define DS_ERR_MAX 1024

@@ -14,8 +14,8 @@ size_t ds_utf8_check(const uint8_t *p, size_t len);
 typedef struct ds_utf8_state {
     uint8_t pending[4];
     uint8_t n, need;
-    uint64_t
-        offset; /* bytes accepted; the offset of the bad sequence once feed or end returned false */
+    /* bytes accepted; the offset of the bad sequence once feed or end returned false */
+    uint64_t offset;
 } ds_utf8_state;
 _Bool ds_utf8_feed(ds_utf8_state *s, const uint8_t *p, size_t len);
 _Bool ds_utf8_end(ds_utf8_state *s);

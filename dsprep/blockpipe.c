@@ -9,9 +9,8 @@
 #include "sig.h"
 
 #define BIG_BLOCK ((size_t)4 << 20) /* larger ones are not copied */
-#define SOURCES_MAX                                                                                \
-    ((size_t)1 << 20) /* bytes of sources that may wait behind a block in flight                   \
-                       */
+/* Bytes of sources that may wait behind a block in flight. */
+#define SOURCES_MAX ((size_t)1 << 20)
 
 typedef struct blockjob {
     ds_blockcopy copy;

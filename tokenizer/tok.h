@@ -1,4 +1,4 @@
-/* tok.h - byte-level BPE tokenizers read from a Hugging Face tokenizer.json.
+/* tok.h - BPE tokenizers, by bytes or by characters, read from a Hugging Face tokenizer.json.
  *
  * Ids are exactly those of the reference implementation (the `tokenizers` library) for every
  * pipeline that is accepted; a pipeline that is not known is refused by name, never approximated:

@@ -118,9 +118,9 @@ typedef struct ds_colview {
 
 typedef struct ds_value {
     bool null;
-    const uint8_t
-        *p; /* bytes kinds: the bytes; tokens: LE ids (unaligned); tensor: data; runs: varint pairs;
-             * list: NULL, see items; fixed-width kinds: as in the chunk (bool: NULL) */
+    /* bytes kinds: the bytes; tokens: LE ids (unaligned); tensor: data; runs: varint pairs;
+     * list: NULL, see items; fixed-width kinds: as in the chunk (bool: NULL) */
+    const uint8_t *p;
     size_t len;     /* in bytes */
     uint64_t count; /* tokens: ids; runs: runs; list: items */
     int64_t i;      /* i64, timestamp, bool */
@@ -129,8 +129,8 @@ typedef struct ds_value {
     uint64_t dims[8];
     const uint8_t *head; /* tensor: its head bytes */
     size_t head_len;
-    size_t items_at,
-        data_at; /* list: where its items' lengths and data begin, for ds_value_items */
+    /* list: where its items' lengths, data and bits begin, for ds_value_items */
+    size_t items_at, data_at;
     uint64_t bit_at;
 } ds_value;
 

@@ -41,8 +41,8 @@ typedef struct ds_run {
     uint32_t seq_len, window;
     enum ds_long longer;
     ds_sha model; /* ds_filesum_dir of the base model's config.json and weights: see ds_model_sum */
-    char *
-        training; /* canonical JSON object: method, optimizer, schedule, dtype: the trainer's own */
+    /* canonical JSON object: method, optimizer, schedule, dtype: the trainer's own */
+    char *training;
     char *trainer; /* version */
 } ds_run;
 /* {"version":1,"trainer":..,"datasets":[{"name","column","tokenizer","root","records"[,"mask"]

@@ -9,8 +9,8 @@
 
 typedef struct bin {
     uint32_t free;
-    uint32_t
-        next; /* bin + 1 of the next with the same space; 0 = none. Lists are in order of opening */
+    /* bin + 1 of the next with the same space; 0 = none. Lists are in order of opening */
+    uint32_t next;
     uint32_t first, last; /* chain of its spans: index + 1 into placed */
     uint32_t count;
 } bin;

@@ -1,8 +1,7 @@
 /* runname.h - what the files and folders of a run are called (docs/lineage-format.md).
  *
- * Every name has one spelling: _parse takes what _name writes, and nothing else. Numbers have more
- * digits than shown where they need them, so the order of names is that of their numbers only while
- * they do not.
+ * Every name has one spelling: _parse takes what _name writes, and nothing else. A number too large
+ * for the digits shown here has more of them; from there on names no longer sort as numbers do.
  */
 #ifndef DS_RUNNAME_H
 #define DS_RUNNAME_H

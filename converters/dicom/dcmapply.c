@@ -11,8 +11,7 @@ _Static_assert(DCM_U8 == (int)DS_PX_U8 && DCM_I32 == (int)DS_PX_I32 && DCM_F32 =
                    DCM_F64 == (int)DS_PX_F64,
                "samples are numbered as pixels are");
 
-/* ---- in ----------------------------------------------------------------------------------------
- */
+/* ---- in ---- */
 
 #define LOAD(type)                                                                                 \
     for (size_t i = 0; i < n; i++) {                                                               \
@@ -44,8 +43,7 @@ static void load(double *to, const uint8_t *p, size_t n, enum dcm_sample d)
     }
 }
 
-/* ---- steps --------------------------------------------------------------------------------------
- */
+/* ---- steps ---- */
 
 static double look(const lut *l, double v)
 {
@@ -166,8 +164,7 @@ static void colour(const dcm_chain *c, double *v, size_t pixels)
     to_unit(c, v, pixels * c->shape.samples);
 }
 
-/* ---- size ---------------------------------------------------------------------------------------
- */
+/* ---- size ---- */
 
 static int resize(dcm_chain *c, const double *v, double **out, ds_err *err)
 {
@@ -191,8 +188,7 @@ static int resize(dcm_chain *c, const double *v, double **out, ds_err *err)
     return b ? 0 : ds_fail_nomem(err);
 }
 
-/* ---- a frame ------------------------------------------------------------------------------------
- */
+/* ---- a frame ---- */
 
 /* After a window an integer type is used in full, from 0 on where it has no sign. */
 static void spread_of(const dcm_chain *c, double *gain, double *bias)
@@ -270,8 +266,7 @@ int dcm_chain_frame(dcm_chain *c, uint32_t frame, const ds_buf *in, ds_buf *out,
     return rc;
 }
 
-/* ---- a table of values --------------------------------------------------------------------------
- */
+/* ---- a table of values ---- */
 
 static int32_t stored(const uint8_t *p, size_t i, enum dcm_sample d)
 {

@@ -24,8 +24,7 @@ const dcm_set *dcm_group_find(const dcm_set *s, uint32_t frame, uint32_t tag)
     return g ? g : dcm_set_first(dcm_set_first(s, 0x52009229), tag);
 }
 
-/* ---- tables -------------------------------------------------------------------------------------
- */
+/* ---- tables ---- */
 
 static uint32_t u16_at(const dcm_elem *e, unsigned i)
 {
@@ -78,8 +77,7 @@ static int read_palette(lut *l, const dcm_set *s, uint32_t k, bool is_signed, co
     return 0;
 }
 
-/* ---- a frame's numbers --------------------------------------------------------------------------
- */
+/* ---- a frame's numbers ---- */
 
 /* A number of a scale; NAN where there is none. False where what is there is no number, or
  * none that one can compute with: values without their scale would look like values all the same.
@@ -189,8 +187,7 @@ static int read_frames(dcm_chain *c, const dcm_set *main, const char **reason, d
     return 0;
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------
- */
+/* ---- the whole ---- */
 
 static bool is_whole(double v)
 {
@@ -366,8 +363,7 @@ void dcm_chain_free(dcm_chain *c)
     free(c);
 }
 
-/* ---- words --------------------------------------------------------------------------------------
- */
+/* ---- words ---- */
 
 static int put_pair(ds_buf *b, const char *op, const char *x, double vx, const char *y, double vy)
 {

@@ -70,8 +70,7 @@ bool dcm_is_written_as_name(const uint8_t *p, size_t len, size_t at, size_t n)
     return small > 0 && !begins_sentence(p, line, at);
 }
 
-/* ---- terms --------------------------------------------------------------------------------------
- */
+/* ---- terms ---- */
 
 /* What people's names are given to. Folded, sorted. */
 static const char *const things[] = {

@@ -427,8 +427,7 @@ static int walk_set(walk *w, dcm_set *s, bool dummy)
     return rc;
 }
 
-/* ---- what the file says of itself afterwards ----------------------------------------------------
- */
+/* ---- what the file says of itself afterwards ---- */
 
 static int put_text(walk *w, dcm_set *s, uint32_t tag, const char *vr, const char *text)
 {
@@ -537,8 +536,7 @@ static int write_meta(walk *w)
     return rc;
 }
 
-/* ---- one file -----------------------------------------------------------------------------------
- */
+/* ---- one file ---- */
 
 static int run(walk *w, dcm_verdict *v)
 {

@@ -75,8 +75,8 @@ typedef struct dcm_verdict {
     bool keep_inside; /* MASK: zero all outside of the boxes; else all inside */
     dcm_box boxes[32];
     unsigned nboxes;
-    const char
-        *reason;  /* slug of HOLD and MASK: "burned-in-annotation", "secondary-capture", ... */
+    /* slug of HOLD and MASK: "burned-in-annotation", "secondary-capture", ... */
+    const char *reason;
     bool already; /* the input says that it is de-identified (0012,0062 YES) */
     bool hold;    /* the whole object is held (encapsulated document, ...), reason says why */
 } dcm_verdict;

@@ -113,8 +113,7 @@ static bool pick_type(dcm_file *f)
     return true;
 }
 
-/* ---- which fragments are a frame ----------------------------------------------------------------
- */
+/* ---- which fragments are a frame ---- */
 
 /* A codestream begins with it: SOI of JPEG and JPEG-LS, SOC of JPEG 2000. */
 static int begins(dcm_file *f, uint32_t i, bool *yes, ds_err *err)
@@ -190,8 +189,7 @@ static int map_fragments(dcm_file *f, const char **reason, ds_err *err)
     return rc;
 }
 
-/* ---- one frame ----------------------------------------------------------------------------------
- */
+/* ---- one frame ---- */
 
 /* What a decoder gave, of `bytes` a value, in the width that the image says. */
 static int to_width(dcm_file *f, ds_buf *out, unsigned bytes, ds_err *err)

@@ -110,8 +110,7 @@ int dcm_ident_collect(dcm_tree *t, const dcm_policy *p, dcm_ids *ids, ds_err *er
     return rc;
 }
 
-/* ---- the patient --------------------------------------------------------------------------------
- */
+/* ---- the patient ---- */
 
 static bool is_yes(const dcm_set *s, uint32_t tag, const char *want)
 {

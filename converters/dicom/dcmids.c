@@ -110,8 +110,7 @@ static int put(dcm_ids *s, const dcm_id *like, const void *words, size_t nwords,
     return 0;
 }
 
-/* ---- values as words ----------------------------------------------------------------------------
- */
+/* ---- values as words ---- */
 
 typedef struct folded {
     ds_buf text;                            /* words with a space between */
@@ -265,8 +264,7 @@ static int add_date(dcm_ids *s, uint32_t tag, const uint8_t *p, size_t len, ds_e
     return rc;
 }
 
-/* ---- names --------------------------------------------------------------------------------------
- */
+/* ---- names ---- */
 
 static bool means_a_name(const folded *f)
 {

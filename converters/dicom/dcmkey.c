@@ -108,8 +108,7 @@ int dcm_uid_map(char out[65], const dcm_key *k, const char *uid, size_t len, ds_
     return 0;
 }
 
-/* ---- the file -----------------------------------------------------------------------------------
- */
+/* ---- the file ---- */
 
 /* In place; false when it is no base64. */
 static bool base64(uint8_t *p, size_t *len)

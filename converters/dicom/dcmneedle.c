@@ -14,8 +14,7 @@
 #define STEP (BLOCK - DCM_RAW_MIN)          /* so that every window lies within a block */
 #define FIFTHS UINT64_C(0x1084210842108421) /* bits 0, 5, 10 .. 60 */
 
-/* ---- making -------------------------------------------------------------------------------------
- */
+/* ---- making ---- */
 
 static uint64_t hash_of(uint32_t four)
 {
@@ -110,8 +109,7 @@ void dcm_needles_fini(dcm_needles *s)
     *s = (dcm_needles){0};
 }
 
-/* ---- looking ------------------------------------------------------------------------------------
- */
+/* ---- looking ---- */
 
 /* Bit i: byte i is a character. */
 static uint64_t characters(const uint8_t p[BLOCK], bool all)

@@ -84,8 +84,7 @@ static bool in_list(const text *t, size_t at, size_t end, const char *const *lis
 }
 #define IN(t, at, end, list) in_list(t, at, end, list, sizeof list / sizeof *list)
 
-/* ---- dates --------------------------------------------------------------------------------------
- */
+/* ---- dates ---- */
 
 /* English, German, French, Spanish. */
 static const struct {
@@ -257,8 +256,7 @@ static size_t month_day(const text *t, size_t at, size_t end)
     return y > de && ye - y == 4 && dcm_date_valid(value(t, y, ye), m, value(t, d, dv)) ? ye : 0;
 }
 
-/* ---- numbers ------------------------------------------------------------------------------------
- */
+/* ---- numbers ---- */
 
 /* A UID has four dots or more; those of the standard are nobody's. */
 static size_t uid_at(const text *t, size_t at)
@@ -371,8 +369,7 @@ static size_t number_at(const text *t, size_t at, enum dcm_pattern *what)
     return r;
 }
 
-/* ---- words --------------------------------------------------------------------------------------
- */
+/* ---- words ---- */
 
 static bool common(const text *t, size_t at, size_t end)
 {

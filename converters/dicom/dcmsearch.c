@@ -156,8 +156,7 @@ void dcm_search_free(dcm_search *s)
     free(s);
 }
 
-/* ---- text ---------------------------------------------------------------------------------------
- */
+/* ---- text ---- */
 
 static bool is_digit(uint8_t c)
 {

@@ -30,8 +30,8 @@ typedef struct dcm_elem {
     const uint8_t *val;
     struct dcm_set **items; /* of SQ */
     uint32_t nitems;
-    const char
-        *creator; /* of a private element: its block's creator as UTF-8; NULL when none is there */
+    /* of a private element: its block's creator as UTF-8; NULL when none is there */
+    const char *creator;
 } dcm_elem;
 
 typedef struct dcm_set {

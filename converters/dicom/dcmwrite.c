@@ -111,8 +111,7 @@ static int flush(dcm_write *w, ds_err *err)
     return rc;
 }
 
-/* ---- what the pixels are ------------------------------------------------------------------------
- */
+/* ---- what the pixels are ---- */
 
 static int put_us(dcm_tree *t, uint32_t tag, unsigned v, ds_err *err)
 {

@@ -104,8 +104,7 @@ typedef struct ctx {
     ds_unpack_limits limits;
 } ctx;
 
-/* ---- objects by themselves ----------------------------------------------------------------------
- */
+/* ---- objects by themselves ---- */
 
 /* found: it holds identifiers, and is held for that. *good: it is in the output. */
 static int take_result(ctx *c, const ds_dicom_in *in, ds_dicom_result *r, int frames, bool found,
@@ -202,8 +201,7 @@ static int convert_all(ctx *c, char **operands, size_t n, ds_err *err)
     return rc == 0 ? pump(c, false, take_object, err) : rc;
 }
 
-/* ---- setting up ---------------------------------------------------------------------------------
- */
+/* ---- setting up ---- */
 
 static int open_all(ctx *c, char **operands, size_t n, ds_err *err)
 {
@@ -264,8 +262,7 @@ static int open_all(ctx *c, char **operands, size_t n, ds_err *err)
                    : rc;
 }
 
-/* ---- the end ------------------------------------------------------------------------------------
- */
+/* ---- the end ---- */
 
 static int finish(ctx *c, ds_err *err)
 {

@@ -48,8 +48,7 @@ int ds_deid_report_write(const ds_deid_report *r, const char *path, ds_err *err)
     return rc;
 }
 
-/* ---- source map ---------------------------------------------------------------------------------
- */
+/* ---- source map ---- */
 
 struct ds_source_map {
     ds_atomic file;

@@ -15,8 +15,7 @@
 static const uint32_t text_tags[DS_FACT_CONTENT] = {0x00100020, 0x0020000d, 0x0020000e, 0x00200052,
                                                     0x00080060, 0x00180015, 0x00200062, 0x00185101};
 
-/* ---- places -------------------------------------------------------------------------------------
- */
+/* ---- places ---- */
 
 static unsigned reals(const dcm_set *s, uint32_t tag, unsigned n, double *v)
 {
@@ -123,8 +122,7 @@ bool ds_dicom_affine(const ds_dicom_place *p, const double step[3], double out[1
     return true;
 }
 
-/* ---- what tells stacks apart --------------------------------------------------------------------
- */
+/* ---- what tells stacks apart ---- */
 
 static int member(ds_buf *b, size_t start, const char *name)
 {
@@ -204,8 +202,7 @@ static int put_split(ds_buf *b, const dcm_set *main, uint32_t frame)
     return bad | ds_buf_putc(b, '}');
 }
 
-/* ---- the form: numbers, texts, places -----------------------------------------------------------
- */
+/* ---- the form: numbers, texts, places ---- */
 
 static int put_block(ds_buf *b, bool present, const void *p, size_t n)
 {
@@ -282,8 +279,7 @@ int ds_dicom_facts_write(ds_buf *out, const dcm_set *main, const dcm_image *im,
     return rc == 0 && bad ? ds_fail_nomem(err) : rc;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 static const char *take_text(cursor *c, size_t *n)
 {

@@ -9,8 +9,7 @@
 
 #include "io.h"
 
-/* ---- the command's side -------------------------------------------------------------------------
- */
+/* ---- the command's side ---- */
 
 /* "/" and the value as a file name: UIDs and hex only; all else becomes "_". */
 static int put_name(ds_buf *b, const char *p, size_t n)
@@ -66,8 +65,7 @@ void ds_dicom_files_drop(ds_stagedir *f, const ds_dicom_result *r)
     ds_buf_fini(&path);
 }
 
-/* ---- a worker's side ----------------------------------------------------------------------------
- */
+/* ---- a worker's side ---- */
 
 int ds_dicom_file_path(ds_buf *path, const char *stage, const ds_sha *sha, ds_err *err)
 {

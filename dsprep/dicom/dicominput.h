@@ -14,8 +14,8 @@
 
 typedef struct ds_dicom_in {
     int fd; /* the caller's to close, to read with pread; -1 for a problem */
-    uint64_t
-        at;     /* where its bytes begin in fd: a member may be read where it lies in its archive */
+    /* where its bytes begin in fd: a member may be read where it lies in its archive */
+    uint64_t at;
     char *name; /* relative, archive and member; the caller's to free */
     char *path; /* of a file that can be opened again; the caller's to free; else NULL */
     uint64_t size;

@@ -28,8 +28,7 @@ void ds_dicom_result_fini(ds_dicom_result *r)
     memset(r, 0, sizeof *r);
 }
 
-/* ---- the form: fixed fields, then buffers with their lengths ------------------------------------
- */
+/* ---- the form: fixed fields, then buffers with their lengths ---- */
 
 static int put_block(ds_buf *b, const void *p, size_t n)
 {
@@ -168,8 +167,7 @@ static int fail_with(ds_dicom_result *r, const char *reason, const char *message
     return ds_buf_puts(&r->message, message) ? ds_fail_nomem(err) : 0;
 }
 
-/* ---- jobs ---------------------------------------------------------------------------------------
- */
+/* ---- jobs ---- */
 
 struct ds_dicom_jobs {
     ds_workpool *pool;

@@ -58,8 +58,7 @@ void ds_dicom_preview_free(ds_dicom_preview *p)
     free(p);
 }
 
-/* ---- values -------------------------------------------------------------------------------------
- */
+/* ---- values ---- */
 
 static double value_at(const uint8_t *p, enum dcm_sample type)
 {
@@ -190,8 +189,7 @@ static int make_tile(ds_dicom_preview *p, const dcm_shape *s, ds_err *err)
     return 0;
 }
 
-/* ---- sheets -------------------------------------------------------------------------------------
- */
+/* ---- sheets ---- */
 
 static int write_png(const char *path, uint8_t *rgb, uint32_t rows, uint32_t cols, ds_err *err)
 {

@@ -106,8 +106,7 @@ static const code codes[] = {
     {"73569-6", "LN", NOWHERE},    /* radiation exposure and protection */
 };
 
-/* ---- headings in texts --------------------------------------------------------------------------
- */
+/* ---- headings in texts ---- */
 
 static bool is_blank(char c)
 {
@@ -191,8 +190,7 @@ int ds_dicom_sections_add(ds_buf section[DS_SECTIONS], int now, const char *p, s
     return bad | put_part(section, now, p, from, len);
 }
 
-/* ---- nodes --------------------------------------------------------------------------------------
- */
+/* ---- nodes ---- */
 
 /* The meaning of the code in the first item of a sequence. */
 static bool meaning(const dcm_set *s, uint32_t tag, const char **p, size_t *n)
@@ -274,8 +272,7 @@ int ds_dicom_text(const dcm_set *s, ds_buf *out, ds_err *err)
     return put_node(s, out, 0) ? ds_fail_nomem(err) : 0;
 }
 
-/* ---- rows ---------------------------------------------------------------------------------------
- */
+/* ---- rows ---- */
 
 static int put_text(ds_buf *b, const char *name, const dcm_set *s, uint32_t tag)
 {

@@ -115,8 +115,7 @@ static int proved(ds_dicom_rows *r, const char *name, enum ds_proof_kind kind, c
     return r->proof && n ? ds_proof_value(r->proof, name, kind, p, n, err) : 0;
 }
 
-/* ---- one record ---------------------------------------------------------------------------------
- */
+/* ---- one record ---- */
 
 typedef struct put {
     ds_dicom_rows *r;
@@ -259,8 +258,7 @@ static int put_image(put *p, ds_err *err)
     return p->r->patch ? put_patches(p, err) : put_plain(p, err);
 }
 
-/* ---- geometry -----------------------------------------------------------------------------------
- */
+/* ---- geometry ---- */
 
 static int put_reals(ds_colbuild *b, const double *v, size_t n, ds_err *err)
 {
@@ -333,8 +331,7 @@ static int put_geometry(put *p, ds_err *err)
     return rc == 0 ? put_affine(p, err) : rc;
 }
 
-/* ---- texts --------------------------------------------------------------------------------------
- */
+/* ---- texts ---- */
 
 /* Placeholders for every patch, a line, the text; what looks like a placeholder in it does not. */
 static int put_words(put *p, ds_err *err)
@@ -417,8 +414,7 @@ static int put_grid(put *p, ds_err *err)
     return rc == 0 ? ds_colbuild_i64(col(p, COL_COUNT), (int64_t)g->count, err) : rc;
 }
 
-/* ---- a record -----------------------------------------------------------------------------------
- */
+/* ---- a record ---- */
 
 static int put_origin(put *p, ds_err *err)
 {
@@ -480,8 +476,7 @@ int ds_dicom_rows_record(ds_dicom_rows *r, const ds_dicom_record *rec, ds_sha *d
     return rc;
 }
 
-/* ---- objects by themselves ----------------------------------------------------------------------
- */
+/* ---- objects by themselves ---- */
 
 int ds_dicom_rows_chain(ds_buf *out, const ds_buf *lines, int64_t frame, ds_err *err)
 {

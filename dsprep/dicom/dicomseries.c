@@ -56,8 +56,7 @@ static bool study_wanted(const run *u)
     return u->s->rows->unit == DS_UNIT_STUDY;
 }
 
-/* ---- the plan -----------------------------------------------------------------------------------
- */
+/* ---- the plan ---- */
 
 static bool placed(const ds_dicom_entry *e)
 {
@@ -119,8 +118,7 @@ static int make_steps(run *u)
     return 0;
 }
 
-/* ---- objects, once more -------------------------------------------------------------------------
- */
+/* ---- objects, once more ---- */
 
 static int send_ahead(run *u)
 {
@@ -218,8 +216,7 @@ static int use_object(run *u, size_t object)
     return rc;
 }
 
-/* ---- a volume -----------------------------------------------------------------------------------
- */
+/* ---- a volume ---- */
 
 /* A frame goes to the end of the volume's pixels, and is searched for what its file tells. */
 static int copy_frame(run *u, uint32_t frame)
@@ -427,8 +424,7 @@ static int put_whole(run *u, const ds_slice *s)
     return rc;
 }
 
-/* ---- studies ------------------------------------------------------------------------------------
- */
+/* ---- studies ---- */
 
 static bool same_study(const ds_volume *a, const ds_volume *b)
 {

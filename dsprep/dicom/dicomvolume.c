@@ -148,8 +148,7 @@ static int by_layer(const void *x, const void *y)
     return c ? c : by_place(x, y);
 }
 
-/* ---- measures -----------------------------------------------------------------------------------
- */
+/* ---- measures ---- */
 
 static int by_size(const void *a, const void *b)
 {
@@ -233,8 +232,7 @@ int ds_volume_json(const ds_volume *v, ds_buf *out, size_t *gaps, ds_err *err)
     return bad | ds_buf_puts(out, "]}") ? ds_fail_nomem(err) : 0;
 }
 
-/* ---- types --------------------------------------------------------------------------------------
- */
+/* ---- types ---- */
 
 static void range_of(enum dcm_sample d, double *lo, double *hi)
 {
@@ -274,8 +272,7 @@ static enum dcm_sample type_of(const ds_slice *s, size_t n)
     return DCM_F64;
 }
 
-/* ---- the plan -----------------------------------------------------------------------------------
- */
+/* ---- the plan ---- */
 
 typedef struct plan {
     ds_volume *v;

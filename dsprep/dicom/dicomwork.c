@@ -62,8 +62,7 @@ static int give_up(work *w, const char *reason, int rc, const ds_err *err)
     return rc;
 }
 
-/* ---- pixels -------------------------------------------------------------------------------------
- */
+/* ---- pixels ---- */
 
 /* On the device where there is one that makes such values; *laid: in patches already. */
 static int make_values(work *w, uint32_t i, bool *laid, ds_err *err)
@@ -184,8 +183,7 @@ static int describe(work *w, ds_err *err)
     return rc == 0 ? describe_chain(w, err) : rc;
 }
 
-/* ---- the object ---------------------------------------------------------------------------------
- */
+/* ---- the object ---- */
 
 static bool is_dicomdir(const dcm_tree *t)
 {

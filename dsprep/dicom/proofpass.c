@@ -178,8 +178,7 @@ int ds_proof_look(ds_proof *p, const char *column, enum ds_proof_kind kind, cons
     return rc > 0 ? 0 : rc;
 }
 
-/* ---- finished shards ----------------------------------------------------------------------------
- */
+/* ---- finished shards ---- */
 
 static int one_value(ds_proof *p, const char *column, enum ds_type type, const ds_value *v,
                      ds_err *err)
@@ -261,8 +260,7 @@ int ds_proof_shards(ds_proof *p, const char *path, ds_err *err)
     return rc;
 }
 
-/* ---- what came of it ----------------------------------------------------------------------------
- */
+/* ---- what came of it ---- */
 
 uint64_t ds_proof_hits(const ds_proof *p)
 {

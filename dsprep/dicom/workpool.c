@@ -55,8 +55,7 @@ struct ds_workpool {
     bool lent; /* the first slot's result is in the caller's hands */
 };
 
-/* ---- the worker's side --------------------------------------------------------------------------
- */
+/* ---- the worker's side ---- */
 
 typedef union control {
     struct cmsghdr align;
@@ -180,8 +179,7 @@ static void serve(const ds_work_opts *o, int parent)
     }
 }
 
-/* ---- the parent's side --------------------------------------------------------------------------
- */
+/* ---- the parent's side ---- */
 
 static double seconds_of(clockid_t clock)
 {

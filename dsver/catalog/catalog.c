@@ -99,8 +99,7 @@ int ds_fail_git_read(ds_err *err, const char *fmt, ...)
     return code;
 }
 
-/* ---- the repository
- * ---------------------------------------------------------------------------------- */
+/* ---- the repository ---- */
 
 static int begun; /* or a negative error code */
 
@@ -373,8 +372,7 @@ int ds_catalog_objects(ds_buf *ids, const ds_catalog *c, ds_err *err)
     return rc ? ds_fail_git_read(err, "%s: its objects cannot be listed", c->dir) : 0;
 }
 
-/* ---- names
- * ------------------------------------------------------------------------------------------- */
+/* ---- names ---- */
 
 /* The length of what is before a byte that is banned, here or by git. */
 static size_t allowed(const char *name, const char *banned)
@@ -433,8 +431,7 @@ int ds_tag_check(const char *name, ds_err *err)
     return name_check(name, "tag", "@~", err);
 }
 
-/* ---- objects
- * ----------------------------------------------------------------------------------------- */
+/* ---- objects ---- */
 
 int ds_catalog_blob(ds_buf *out, ds_catalog *c, const git_oid *id, ds_err *err)
 {

@@ -176,8 +176,7 @@ int ds_gitpack_copy(ds_gitpack *p, const git_oid *id, ds_err *err)
     return rc;
 }
 
-/* ---- files: written, hashed, synced under a temporary name
- * ------------------------------------------ */
+/* ---- files: written, hashed, synced under a temporary name ---- */
 
 typedef struct hashfile {
     int fd;

@@ -69,8 +69,7 @@ int ds_manline_addr(const ds_manline *l, ds_sha *block, ds_sha *origin, ds_err *
     return ds_addr_block(block, l->rows, chunks, l->nchunks - 1, err);
 }
 
-/* ---- writing
- * ----------------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 /* Lines into files into folders, for blocks and for sources. */
 typedef struct tally {
@@ -253,8 +252,7 @@ int ds_manwriter_finish(ds_manwriter *w, const void *schema, size_t schema_len, 
     return rc;
 }
 
-/* ---- reading: meta
- * ------------------------------------------------------------------------------------ */
+/* ---- reading: meta ---- */
 
 static int get_count(const json_t *o, const char *name, uint64_t *v, ds_err *err)
 {

@@ -18,8 +18,7 @@ void ds_revision_fini(ds_revision *r)
     *r = (ds_revision){0};
 }
 
-/* ---- dates
- * ------------------------------------------------------------------------------------------- */
+/* ---- dates ---- */
 
 static bool digits(const char **s, int n, int lo, int hi, int *v)
 {
@@ -73,8 +72,7 @@ void ds_date_text(char out[32], int64_t t)
         snprintf(out, 32, "@%" PRId64, t);
 }
 
-/* ---- text
- * --------------------------------------------------------------------------------------------- */
+/* ---- text ---- */
 
 static int split_back(char *text, uint64_t *back, ds_err *err)
 {
@@ -123,8 +121,7 @@ int ds_revision_split(char **dataset, char **rev, uint64_t *back, const char *te
     return rc;
 }
 
-/* ---- the default dataset
- * ------------------------------------------------------------------------------- */
+/* ---- the default dataset ---- */
 
 typedef struct only {
     char *name;
@@ -179,8 +176,7 @@ int ds_dataset_default(char **name, ds_store *s, ds_err *err)
     return rc;
 }
 
-/* ---- look-up
- * --------------------------------------------------------------------------------------------- */
+/* ---- look-up ---- */
 
 static int ref_of(ds_store *s, git_oid *id, ds_err *err, const char *prefix, const char *a,
                   const char *b)

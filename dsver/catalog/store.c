@@ -169,8 +169,7 @@ int ds_store_act(ds_store *s, const char *command, const char *author, const cha
     return ds_oplog_act(ds_catalog_oplog(s->cat), command, author, reason, err);
 }
 
-/* ---- configuration
- * ----------------------------------------------------------------------------------- */
+/* ---- configuration ---- */
 
 static int config_open(git_config **out, const char *dir, bool inherit, ds_err *err)
 {

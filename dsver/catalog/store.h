@@ -45,8 +45,7 @@ int ds_store_share(ds_store *s, enum ds_sharing how, ds_err *err);
 int ds_store_act(ds_store *s, const char *command, const char *author, const char *reason,
                  ds_err *err);
 
-/* ---- configuration: git-config syntax
- * ------------------------------------------------------------- */
+/* ---- configuration: git-config syntax ---- */
 /* Known names: dsver.dataset (the dataset when none is named), user.name, user.email. 1 found, 0
  * not, < 0 error. Names with a dot but unknown are kept too. With `inherit` git's own configuration
  * of user and system is asked next. */

@@ -22,9 +22,9 @@ typedef struct ds_unproven {
 typedef struct ds_codecs { /* one thread's scratch space; those not in use form a list */
     ds_codec *c;
     ds_buf object, joined;
-    ds_shared
-        *below[DS_CLOSURE_CAP]; /* those of the pieces at work that are decoded: each is once */
-    ds_buf places;              /* ds_objloc: of the pieces that are read together */
+    /* those of the pieces at work that are decoded: each is once */
+    ds_shared *below[DS_CLOSURE_CAP];
+    ds_buf places;                         /* ds_objloc: of the pieces that are read together */
     ds_unproven unproven[DS_UNPROVEN_MAX]; /* hashed together: when it is full, or given back */
     size_t n_unproven;
     struct ds_codecs *next;
@@ -42,8 +42,8 @@ struct ds_objstore {
     ds_objexplain_fn explain;
     void *explain_ctx;
     ds_objstore *under; /* asked for what is not here; NULL: nobody */
-    ds_proven
-        *proven; /* bases that are decoded are proven too, and noted here; NULL: they are not */
+    /* bases that are decoded are proven too, and noted here; NULL: they are not */
+    ds_proven *proven;
     pthread_mutex_t lock; /* of what follows */
     ds_codecs *idle;
     int lock_fd; /* on locks/gc.lock, -1 = not open */

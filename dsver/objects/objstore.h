@@ -31,13 +31,12 @@
 #define DS_SKETCH_MAX 16
 #define DS_OBJ_SCRATCH "scratch-" /* a store in another's tmp/, for a while: so begins its name */
 
-/* ---- sketches
- * ------------------------------------------------------------------------------------- A sketch is
- * the up to 16 smallest distinct hashes of a piece's records: two pieces that share most records
- * share most of them. Zeroed = empty = "look for no base". The hash of a record is caller's choice,
- * but must be the same in every version and process; mix the column's name into it so that columns
- * do not vote for each other. Pieces under 512 bytes are never deltas: no sketch needed.
- */
+/* ---- sketches ---- */
+/* A sketch is the up to 16 smallest distinct hashes of a piece's records: two pieces that share
+ * most records share most of them. Zeroed = empty = "look for no base". The hash of a record is
+ * caller's choice, but must be the same in every version and process; mix the column's name into
+ * it so that columns do not vote for each other. Pieces under 512 bytes are never deltas: no
+ * sketch needed. */
 typedef struct ds_sketch {
     uint32_t h[DS_SKETCH_MAX]; /* ascending */
     uint8_t n;
@@ -50,8 +49,7 @@ void ds_sketch_bytes(ds_sketch *s, uint32_t salt, const void *data, size_t len);
 /* The same from a third of the bytes, in a third of the time: a hash for every ~800 bytes. */
 void ds_sketch_sample(ds_sketch *s, uint32_t salt, const void *data, size_t len);
 
-/* ---- a store
- * --------------------------------------------------------------------------------------- */
+/* ---- a store ---- */
 typedef struct ds_objstore ds_objstore;
 
 enum ds_objmode {
@@ -71,8 +69,7 @@ void ds_objstore_close(ds_objstore *s); /* NULL is fine */
 int ds_objstore_hold(ds_objstore *s, ds_err *err);
 void ds_objstore_release(ds_objstore *s);
 
-/* ---- writing
- * --------------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 typedef struct ds_objtx ds_objtx;
 
 typedef struct ds_piece {
@@ -88,8 +85,8 @@ typedef struct ds_piece {
     ds_sketch sketch;
     bool known; /* whoever holds the store (ds_objtx_begin) has seen that it is there */
     bool anew;  /* store it again although it is there: the copy put takes the other's place */
-    const ds_sha
-        *hints; /* pieces it probably resembles, best first; ids unknown to the store are skipped */
+    /* pieces it probably resembles, best first; ids unknown to the store are skipped */
+    const ds_sha *hints;
     size_t n_hints;
 } ds_piece;
 
@@ -123,8 +120,7 @@ int ds_objtx_get(ds_objtx *tx, const ds_sha *id, ds_buf *out, ds_err *err);
 int ds_objtx_finish(ds_objtx *tx, ds_objstats *stats, ds_err *err);
 void ds_objtx_abort(ds_objtx *tx); /* NULL is fine */
 
-/* ---- reading
- * --------------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 bool ds_objstore_has(ds_objstore *s, const ds_sha *id); /* false on errors too */
 /* has[i] becomes 1 for each of n that it has, and stays what it is for others: one set of locks. */
 void ds_objstore_has_each(ds_objstore *s, const ds_sha *ids, size_t n, uint8_t *has);
@@ -175,8 +171,7 @@ int ds_objreader_put(ds_objreader *r, const ds_sha *id, void *tag, ds_err *err);
 int ds_objreader_next(ds_objreader *r, ds_objread *out, ds_err *err);
 void ds_objreader_free(ds_objreader *r);
 
-/* ---- health
- * ---------------------------------------------------------------------------------------- */
+/* ---- health ---- */
 typedef struct ds_objproblem {
     const char *file; /* "packs/<sha>.pack", "index.db" */
     uint64_t offset;
@@ -213,8 +208,7 @@ typedef struct ds_objtotals {
 } ds_objtotals;
 int ds_objstore_totals(ds_objstore *s, ds_objtotals *out, ds_err *err);
 
-/* ---- garbage
- * --------------------------------------------------------------------------------------- */
+/* ---- garbage ---- */
 /* begin; mark what is needed; condemn; shut; mark what became needed meanwhile; sweep; end. Writers
  * go on until shut, readers all the time: who finds a pack gone looks the piece up again. One gc at
  * a time (DS_LOCKED when wait is false and another runs, or a writer is at work when it is shut).

@@ -6,9 +6,8 @@
 
 #include "objtx.h"
 
-#define TX_KEY                                                                                     \
-    (INT64_MAX / 2) /* keys of pieces of the transaction: newer than all of the store              \
-                     */
+/* Keys of pieces of the transaction: newer than all of the store. */
+#define TX_KEY (INT64_MAX / 2)
 
 static void row_loc(const ds_objtx *tx, uint32_t row, ds_objloc *out)
 {

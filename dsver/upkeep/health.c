@@ -55,8 +55,7 @@ static void tell(health *h, const char *file, uint64_t offset, const char *id, c
     h->fn(h->ctx, &t);
 }
 
-/* ---- data packs
- * ---------------------------------------------------------------------------------------- */
+/* ---- data packs ---- */
 
 static int on_piece(void *ctx, const ds_objproblem *p)
 {
@@ -129,8 +128,7 @@ static void free_kept(health *h)
     free(h->kept);
 }
 
-/* ---- the catalog's files and objects
- * ----------------------------------------------------------------------- */
+/* ---- the catalog's files and objects ---- */
 
 static int check_packs(health *h, ds_err *err)
 {
@@ -373,9 +371,7 @@ static int check_oplog(health *h, ds_err *err)
     return rc;
 }
 
-/* ---- versions
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- versions ---- */
 
 static bool seen(void *ctx, const git_oid *file)
 {

@@ -19,9 +19,8 @@
 #include "storefind.h"
 #include "strlist.h"
 
-#define ASIDE                                                                                      \
-    "damaged" /* folder in the catalog: packs that are being read as far as they can be            \
-               */
+/* Folder in the catalog: packs that are being read as far as they can be. */
+#define ASIDE "damaged"
 
 typedef struct mend {
     const char *store, *reason;

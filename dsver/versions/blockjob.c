@@ -13,8 +13,7 @@ enum { LONG_ROW = 16 << 10 };               /* a longer record is looked into */
 enum { DELTA_MIN = 512 };                   /* the store makes no deltas of shorter pieces */
 enum { GATHER = 32, FEW = 8 }; /* pieces hashed together, at most; those of a value in a file */
 
-/* ---- what jobs share
- * ----------------------------------------------------------------------------------- */
+/* ---- what jobs share ---- */
 
 int ds_blockctx_init(ds_blockctx *c, const ds_schema *s, ds_objstore *objs, ds_err *err)
 {
@@ -33,8 +32,7 @@ void ds_blockctx_fini(ds_blockctx *c)
     *c = (ds_blockctx){0};
 }
 
-/* ---- filling
- * ------------------------------------------------------------------------------------------- */
+/* ---- filling ---- */
 
 static int reserve(ds_blockjob *j, size_t n, ds_err *err)
 {
@@ -152,8 +150,7 @@ void ds_blockjob_fini(ds_blockjob *j)
     *j = (ds_blockjob){0};
 }
 
-/* ---- computing
- * ------------------------------------------------------------------------------------------ */
+/* ---- computing ---- */
 
 static const size_t *ends_of(const ds_blockjob *j)
 {
@@ -464,8 +461,7 @@ void ds_blockjob_run(ds_blockjob *v, size_t n, const ds_blockctx *c)
             run_addressed(&v[i], c);
 }
 
-/* ---- putting
- * -------------------------------------------------------------------------------------------- */
+/* ---- putting ---- */
 
 /* Bytes of one element of the column, as far as that helps a byte-plane filter; 0 = it does not. */
 static uint8_t word_of(const ds_blockctx *c, const ds_blockjob *j, size_t chunk)

@@ -54,8 +54,7 @@ void ds_pass_fini(ds_pass *p)
     *p = (ds_pass){0};
 }
 
-/* ---- one job's result, in stream order
- * ------------------------------------------------------------------ */
+/* ---- one job's result, in stream order ---- */
 
 static int take_keys(pass *p, const ds_blockjob *j, ds_err *err)
 {
@@ -158,9 +157,7 @@ static void run_group(void *job, void *ctx)
     ds_blockjob_run(g->v, g->n, ctx);
 }
 
-/* ---- events
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- events ---- */
 
 static int on_block(pass *p, ds_err *err)
 {
@@ -256,8 +253,7 @@ static int finish(pass *p, const char *path, ds_err *err)
     return rc;
 }
 
-/* ---- the whole
- * --------------------------------------------------------------------------------------------- */
+/* ---- the whole ---- */
 
 static int start(pass *p, const ds_pass_opts *o, ds_gitpack *pack, ds_err *err)
 {

@@ -24,8 +24,7 @@ void ds_published_fini(ds_published *p)
     *p = (ds_published){0};
 }
 
-/* ---- the branch
- * ------------------------------------------------------------------------------------------ */
+/* ---- the branch ---- */
 
 typedef struct branch {
     char *ref;

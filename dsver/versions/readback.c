@@ -90,9 +90,7 @@ static void unload(back *b)
     ds_version_fini(&b->version);
 }
 
-/* ---- pieces
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- pieces ---- */
 
 static size_t queued(const back *b)
 {
@@ -193,8 +191,7 @@ static int get_chunk(back *b, size_t i, const ds_sha *pieces, ds_err *err)
     return rc;
 }
 
-/* ---- sources
- * ---------------------------------------------------------------------------------------------- */
+/* ---- sources ---- */
 
 /* Reads the next source, if there is one. */
 static int next_source(back *b, ds_err *err)
@@ -219,8 +216,7 @@ static int write_sources(back *b, bool all, ds_err *err)
     return rc;
 }
 
-/* ---- the stream
- * --------------------------------------------------------------------------------------------- */
+/* ---- the stream ---- */
 
 static int write_chunks(back *b, ds_err *err)
 {

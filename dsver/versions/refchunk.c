@@ -91,8 +91,7 @@ int ds_refcheck_new(ds_refcheck **out, ds_store *s, const ds_schema *schema, con
     return rc;
 }
 
-/* ---- the version before
- * -------------------------------------------------------------------------------- */
+/* ---- the version before ---- */
 
 /* Without one, or one that cannot be read, everything is read from the store. */
 static void look(ds_refcheck *c)
@@ -172,8 +171,7 @@ static uint64_t met_before(ds_refcheck *c, uint64_t rows, size_t column, const d
     return NO_LINE;
 }
 
-/* ---- pieces
- * -------------------------------------------------------------------------------------------- */
+/* ---- pieces ---- */
 
 static int piece_there(ds_refcheck *c, const ds_block *b, const ds_pieceref *p, ds_err *err)
 {

@@ -25,8 +25,8 @@ int ds_tmpl_parse(ds_tmpl **out, const char *text, size_t len, const char *name,
 void ds_tmpl_free(ds_tmpl *t);
 
 typedef struct ds_tmplvars {
-    const json_t
-        *messages;         /* an array; a member "role" that is one of the known roles is trusted */
+    /* an array; a member "role" that is one of the known roles is trusted */
+    const json_t *messages;
     const json_t *tools;   /* an array, or NULL: none */
     const char *bos, *eos; /* "" where there is none */
     bool add_generation_prompt;

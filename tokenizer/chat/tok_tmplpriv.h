@@ -139,8 +139,8 @@ struct ds_tmpl {
 typedef struct tm_callee {
     const char *name;
     size_t most; /* arguments by position */
-    const char *
-        names; /* of those that can be given by name, one behind the other with a space; "*": any */
+    /* of those that can be given by name, one behind the other with a space; "*": any */
+    const char *names;
 } tm_callee;
 extern const tm_callee ds_tm_filters[], ds_tm_tests[], ds_tm_methods[], ds_tm_globals[];
 /* Number of a name in one of these, or -1. */

@@ -7,9 +7,8 @@
 #include "ipcunpack.h"
 #include "try.h"
 
-#define GIVEN_FREE                                                                                 \
-    ((uint64_t)64 << 20) /* columns that are all alike pack to next to nothing                     \
-                          */
+/* Columns that are all alike pack to next to nothing. */
+#define GIVEN_FREE ((uint64_t)64 << 20)
 enum { STEP = 256 << 10, ROWS_FREE = 65536 };
 enum { LENGTH, NODES, BUFFERS, COMPRESSION, VARIADIC }; /* of RecordBatch */
 
