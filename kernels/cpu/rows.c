@@ -23,7 +23,7 @@ typedef struct rowjob {
     int64_t t, d, stride, first;
     int32_t heads, hd, rot;
     float s;
-    bool flag, flag2;
+    bool accumulate, interleaved, back;
     bool failed;
 } rowjob;
 
@@ -185,7 +185,7 @@ static void norm_back_job(void *arg, int64_t i)
         const float r = j->stat[t];
         const float c = j->v->dot3(g, dy, x, d) * r * r * r / (float)d;
         float *dx = ds_row_out(j->y, j->f, t * d, tmp + 2 * d);
-        if (!j->flag)
+        if (!j->accumulate)
             memset(dx, 0, (size_t)d * sizeof *dx);
         else if (j->f != DS_KF32)
             j->v->to_f32(dx, (const uint16_t *)j->y + t * d, j->f, d);
@@ -222,7 +222,7 @@ static int rmsnorm_back(ds_kernels *k, void *dx, float *dg, const void *dy, cons
                 .stat = rstd,
                 .t = t,
                 .d = d,
-                .flag = accumulate};
+                .accumulate = accumulate};
 
     if (dg)
         ds_workers_run(ds_cpu_of(k)->workers, blocks_of(d, COLS), norm_gain_job, &j);
@@ -294,7 +294,7 @@ static void rope_head(const rowjob *j, int64_t at, const float *c, const float *
     const ds_vec *v = j->v;
     float x[2][TURN], pairs[2 * TURN];
 
-    if (!j->flag) {
+    if (!j->interleaved) {
         for (int p = 0; p < 2; p++)
             memcpy(x[p], ds_row_get(v, j->y, j->f, at + first + p * half, n, x[p]),
                    (size_t)n * sizeof(float));
@@ -331,7 +331,7 @@ static void rope_job(void *arg, int64_t i)
             const int32_t n = half - p0 < TURN ? half - p0 : TURN;
             for (int32_t p = 0; p < n; p++) {
                 c[p] = cs[2 * p];
-                s[p] = j->flag2 ? -cs[2 * p + 1] : cs[2 * p + 1];
+                s[p] = j->back ? -cs[2 * p + 1] : cs[2 * p + 1];
             }
             for (int32_t h = 0; h < j->heads; h++)
                 rope_head(j, t * j->stride + j->first + (int64_t)h * j->hd, c, s, n, p0);
@@ -353,8 +353,8 @@ static int rope(ds_kernels *k, void *x, enum ds_kfmt f, const int32_t *pos, cons
                 .heads = heads,
                 .hd = hd,
                 .rot = rot,
-                .flag = interleaved,
-                .flag2 = back};
+                .interleaved = interleaved,
+                .back = back};
 
     (void)err;
     ds_workers_run(ds_cpu_of(k)->workers, blocks_of(t, DS_ROW_BLOCK), rope_job, &j);
@@ -371,7 +371,7 @@ static void copy_job(void *arg, int64_t i)
     float tmp[2][COLS];
 
     for (int64_t t = row0; t < row1; t++) {
-        if (!j->flag) {
+        if (!j->accumulate) {
             memcpy((char *)j->y + (size_t)(t * j->stride) * w,
                    (const char *)j->a + (size_t)(t * j->first) * w, (size_t)j->d * w);
             continue;
@@ -398,7 +398,7 @@ static int copy_cols(ds_kernels *k, void *dst, int64_t dstride, const void *src,
                 .first = sstride,
                 .t = t,
                 .d = n,
-                .flag = accumulate};
+                .accumulate = accumulate};
 
     (void)err;
     ds_workers_run(ds_cpu_of(k)->workers, blocks_of(t, DS_ROW_BLOCK), copy_job, &j);
