@@ -55,7 +55,7 @@ static int check_folder(const char *dir, ds_err *err)
         if (ds_path_join(path, dir, names.v[i], NULL) || read_some(path, &why) == 0)
             continue;
         if (ds_path_exists(path)) /* else it was joined with others meanwhile */
-            rc = ds_fail(err, why.code, "%s", why.msg);
+            rc = ds_fail_as(err, &why);
     }
     ds_strlist_fini(&names);
     return rc;
