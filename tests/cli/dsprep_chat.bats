@@ -250,6 +250,12 @@ for a, b in ((0, half), (half, n)):
     done
     pairs "{\"chosen\":[${prompt:1:-1},$yes],\"rejected\":[${prompt:1:-1},$no]}" -- "${by[@]}" -o x.dsr
     [ "$(dsprep cat --no-key -c tokens,loss,roles,sides x.dsr)" = "$(dsprep cat --no-key -c tokens,loss,roles,sides one.dsr)" ]
+    # a text that no common message says is not lost; one that is there but for its blanks is not said twice
+    pairs "{\"prompt\":\"the cat\",\"chosen\":[$yes,$yes],\"rejected\":[$yes,$no]}" -- "${by[@]}" --prompt prompt -o x.dsr
+    pairs "{\"prompt\":$prompt,\"chosen\":[$yes,$yes],\"rejected\":[$yes,$no]}" -- "${by[@]}" --prompt prompt -o y.dsr
+    [ "$(dsprep cat --no-key -c tokens,loss,sides x.dsr)" = "$(dsprep cat --no-key -c tokens,loss,sides y.dsr)" ]
+    pairs "{\"prompt\":\" the cat\\n\",\"chosen\":[${prompt:1:-1},$yes],\"rejected\":[${prompt:1:-1},$no]}" -- "${by[@]}" --prompt prompt -o x.dsr
+    [ "$(dsprep cat --no-key -c tokens x.dsr)" = "$(dsprep cat --no-key -c tokens one.dsr)" ]
     # all that follows the prompt, its line feed too: one token more of either
     pairs "{\"prompt\":$prompt,\"chosen\":[$yes],\"rejected\":[$no]}" -- "${by[@]}" --prompt prompt --train-on all -o x.dsr
     exits 0 dsprep tokenize --json -t "$TOKENIZER" --tokenizer-config tokenizer_config.json "${by[@]}" --prompt prompt --train-on all p.dsr -o y.dsr

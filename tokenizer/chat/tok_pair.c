@@ -98,8 +98,39 @@ static size_t alike(const json_t *a, const json_t *b)
     return n;
 }
 
+static bool blank(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* Is a text what one of the first n messages says, but for white space around it? */
+static bool is_said(const json_t *list, size_t n, const json_t *prompt)
+{
+    const char *text = json_string_value(json_object_get(json_array_get(prompt, 0), "content"));
+    size_t len = strlen(text);
+
+    for (; len && blank(text[len - 1]); len--)
+        ;
+    for (; len && blank(*text); len--)
+        text++;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *m = json_array_get(list, i), *content = json_object_get(m, "content");
+        const char *v = json_string_value(content ? content : json_object_get(m, "value"));
+        while (v && blank(*v))
+            v++;
+        if (!v || strncmp(v, text, len))
+            continue;
+        for (v += len; blank(*v); v++)
+            ;
+        if (!*v)
+            return true;
+    }
+    return false;
+}
+
 /* Where answers are whole conversations, what both begin with is the prompt. One that is given
- * apart as a text says the same once more, as a list it has to be what they begin with. */
+ * apart as a text is to say the same once more, and else stands before them; as a list it has to be
+ * what they begin with. */
 static int find_prompt(said *s, ds_err *err)
 {
     json_t *c = s->list[DS_PAIR_CHOSEN], *r = s->list[DS_PAIR_REJECTED];
@@ -109,7 +140,7 @@ static int find_prompt(said *s, ds_err *err)
 
     if (both == json_array_size(c) && both == json_array_size(r))
         return ds_fail(err, DS_FAIL, "chosen and rejected are the same");
-    if (both && (!*prompt || s->text[DS_PAIR_PROMPT])) {
+    if (both && (!*prompt || (s->text[DS_PAIR_PROMPT] && is_said(c, both, *prompt)))) {
         json_decref(*prompt);
         *prompt = json_array();
         for (size_t i = 0; i < both; i++)
