@@ -93,14 +93,17 @@ static int take_line(ds_metrics *m, const char *line, size_t len, const char *pa
     int rc = ds_json_parse(&o, line, len, path, err);
     const char *type = json_string_value(json_object_get(o, "type"));
     const bool eval = type && !strcmp(type, "eval"), step = type && !strcmp(type, "step");
+    const bool paired = json_object_get(o, "pairs");
+    const char *of = !eval ? "tokens" : paired ? "pairs" : "targets";
     ds_series *to = eval ? &m->evals : &m->steps;
     const double at = number(o, "step"), time = number(o, "seconds");
     const double v[DS_CURVES] = {number(o, "loss"), number(o, "lr"),
                                  eval ? (double)json_is_true(json_object_get(o, "best"))
                                       : number(o, "norm"),
-                                 time > 0 ? number(o, eval ? "targets" : "tokens") / time : 0};
+                                 time > 0 ? number(o, of) / time : 0};
 
     if (!rc && (eval || step)) {
+        m->paired = paired;
         drop_from(to, at);
         if (step) { /* evaluations after an earlier step are of what was gone back from */
             drop_from(&m->evals, at);

@@ -25,6 +25,7 @@ typedef struct ds_evalset {
 typedef struct ds_metrics {
     ds_series steps;
     ds_series evals;  /* loss and speed only; norm: 1 where it was the best so far */
+    bool paired;      /* answers were compared: losses are of pairs, not of tokens */
     ds_evalset *sets; /* in the order of their first evaluation */
     size_t nsets;
     ds_buf skipped, overflows; /* doubles: steps without an update */

@@ -278,10 +278,11 @@ static int put_summary(ds_buf *h, const ds_metrics *m, ds_err *err)
     for (size_t i = 1; i < evals; i++)
         best = eval[i] < eval[best] ? i : best;
     if (evals)
-        PUT(ds_buf_printf(h,
-                          " %zu evaluations; lowest loss %.6g (perplexity %.5g) after step %.0f, "
-                          "%.6g at last.",
-                          evals, eval[best], ds_exp(eval[best]), at[best], eval[evals - 1]));
+        PUT(ds_buf_printf(h, " %zu evaluations; lowest loss %.6g", evals, eval[best]));
+    if (evals && !m->paired)
+        PUT(ds_buf_printf(h, " (perplexity %.5g)", ds_exp(eval[best])));
+    if (evals)
+        PUT(ds_buf_printf(h, " after step %.0f, %.6g at last.", at[best], eval[evals - 1]));
     PUT(ds_buf_puts(h, "</p>\n"));
     return 0;
 }

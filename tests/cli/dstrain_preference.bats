@@ -66,6 +66,9 @@ for k in e:
 assert e["loss"] < 0.6 and e["rewards/accuracies"] > 0.8, e' "${lines[0]}"
     exits 0 dstrain eval --model "$F/base" --adapter r/step-000012 --data "$F/held.dsr" --seq-len 48 --preference dpo
     has "accuracy " "margin " "6 pairs"
+    # and its page has no perplexity, for the loss is none of tokens
+    exits 0 dstrain report r -o r.html
+    grep -q "1 evaluations; lowest loss [0-9.]* after step 12" r.html
 }
 
 @test "preferences: micro-batches, threads, recomputation and a resume change no bit; replayed, audited, seen" {
