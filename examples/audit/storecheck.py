@@ -28,10 +28,16 @@ sys.dont_write_bytecode = True  # this only reads
 from storepacks import Bad, Packs, found, note, sha, stream_columns, tell, u64, varint  # noqa: E402
 
 
+# Whose store it is may want git to show other objects than those that a version is made of (replacements, grafts, a history
+# that is cut), or to fetch what is missing by a command of his.
+ENV = dict(os.environ, GIT_NO_REPLACE_OBJECTS="1", GIT_GRAFT_FILE=os.devnull + "/none", GIT_SHALLOW_FILE="", GIT_NO_LAZY_FETCH="1",
+           GIT_ALLOW_PROTOCOL="none")
+
+
 class Catalog:
     def __init__(self, folder):
         self.git = ["git", "-c", "safe.directory=*", "--git-dir=" + folder]
-        fsck = subprocess.run(self.git + ["fsck", "--full", "--strict", "--no-dangling"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        fsck = subprocess.run(self.git + ["fsck", "--full", "--strict", "--no-dangling"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=ENV)
         lines = [s for s in fsck.stdout.decode("utf-8", "replace").splitlines() if not s.startswith(("notice:", "Checking"))]
         for line in lines or ["git fsck ends with %d" % fsck.returncode] * (fsck.returncode != 0):
             tell("catalog.git", line)
@@ -40,14 +46,14 @@ class Catalog:
         self.block_file = functools.lru_cache(maxsize=4096)(self.read_lines)
 
     def lines(self, *arguments):
-        p = subprocess.run(self.git + list(arguments), stdout=subprocess.PIPE)
+        p = subprocess.run(self.git + list(arguments), stdout=subprocess.PIPE, env=ENV)
         if p.returncode:
             tell("catalog.git", "git %s ends with %d" % (arguments[0], p.returncode))
         return p.stdout.decode("utf-8", "replace").splitlines()
 
     def read(self, name):
         if not self.batch or self.batch.poll() is not None:  # git ends at some damage
-            self.batch = subprocess.Popen(self.git + ["cat-file", "--batch"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+            self.batch = subprocess.Popen(self.git + ["cat-file", "--batch"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=ENV)
             self.answers = io.BufferedReader(self.batch.stdout)
         try:
             self.batch.stdin.write(name.encode() + b"\n")

@@ -86,9 +86,24 @@ with open(sys.argv[1], "r+b") as f:
     git -C .dsver/catalog.git update-ref refs/heads/text/side "$lie"
     exits 1 check .dsver
     has "catalog.git commit $lie: its blocks give the root sha256:" "its message says sha256:"
+    git -C .dsver/catalog.git update-ref refs/replace/"$lie" "$old" # git shows another in its place
+    exits 1 check .dsver
+    has "catalog.git commit $lie: its blocks give the root sha256:"
+    git -C .dsver/catalog.git update-ref -d refs/replace/"$lie"
     git -C .dsver/catalog.git update-ref -d refs/heads/text/side
     git -C .dsver/catalog.git gc -q --prune=now
     exits 0 check .dsver
+    # what git cannot find is not fetched, by a command that the store names
+    git -C .dsver/catalog.git config extensions.partialClone far
+    git -C .dsver/catalog.git config core.repositoryFormatVersion 1
+    git -C .dsver/catalog.git config remote.far.promisor true
+    git -C .dsver/catalog.git config remote.far.url "$PWD/.dsver/catalog.git"
+    git -C .dsver/catalog.git config remote.far.uploadpack "touch '$PWD/ran'; false"
+    git -C .dsver/catalog.git update-ref refs/heads/text/more "$old"
+    sed -i 's/.*/1111111111111111111111111111111111111111/' .dsver/catalog.git/refs/heads/text/more
+    exits 1 check .dsver
+    [ ! -e ran ]
+    rm .dsver/catalog.git/refs/heads/text/more
     rm .dsver/packs/"$(ls .dsver/packs | head -n 1)"
     exits 1 check .dsver
     has " is in no pack"
