@@ -31,7 +31,8 @@ const ds_command ds_ver_init = {
                    "too. That group is the one of who makes the store, or of DIR where DIR hands "
                    "on its own (chgrp ct DIR, chmod g+s DIR). Given for a store that is there, it "
                    "holds from now on, and what is there already is changed as by dsver repair "
-                   "--modes. Who may only read a store can use all commands that only read.",
+                   "--modes, which takes no permission away: after --shared umask that is left to "
+                   "chmod. Who may only read a store can use all commands that only read.",
     .run = run,
 };
 

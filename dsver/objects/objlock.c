@@ -20,9 +20,8 @@ const char *ds_objcore_keptout(const char *path)
     struct stat st;
     return stat(path, &st) == 0 && st.st_uid != geteuid() && !(st.st_mode & S_IWGRP) &&
                    (st.st_gid == getegid() || group_member(st.st_gid))
-               ? ": its group may not write it, as whoever made it had another umask than 002 (he "
-                 "can "
-                 "share it: dsver init --shared group)"
+               ? ": its group may not write it, as whoever made it had another umask than 002 "
+                 "(he can share it: dsver init --shared group)"
                : "";
 }
 
