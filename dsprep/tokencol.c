@@ -485,8 +485,7 @@ static int put_marked(ds_tokencol *c, const ds_tokenplan *p, ds_err *err)
     }
     if (rc)
         return rc < 0 ? rc : put_null(c, p, err);
-    const bool closes =
-        p->closed && n == c->ids.n; /* the post-processor's end of text is to be learned */
+    const bool closes = p->closed && from + n == c->ids.n; /* the post-processor's end is learned */
     for (size_t i = 0; i < before + after + n && rc == 0; i++) {
         bool own = i < before || i >= before + n, end = closes && i == before + n + after - 1;
         uint8_t mark = end   ? DS_ROLE_ASSISTANT | MARK_TARGET

@@ -127,7 +127,7 @@ static int cut(ds_tokencol *c, const ds_tokenplan *p, const pair *w, size_t from
 /* The marks of one side, with the post-processor's tokens around it. The first token of all has
  * nothing before it that tells of it. */
 static int side_marks(ds_tokencol *c, const ds_tokenplan *p, int side, size_t from, size_t n,
-                      bool whole, ds_buf *marks, ds_err *err)
+                      bool closes, ds_buf *marks, ds_err *err)
 {
     const uint8_t of = side ? MARK_REJECTED : 0;
     const bool around = !(p->o.flags & DS_TOK_NO_SPECIAL);
@@ -140,7 +140,7 @@ static int side_marks(ds_tokencol *c, const ds_tokenplan *p, int side, size_t fr
     after = around ? after : 0;
     for (size_t i = 0; rc == 0 && i < before + n + after; i++) {
         const bool own = i < before || i >= before + n;
-        const bool end = p->closed && whole && i == before + n + after - 1;
+        const bool end = closes && i == before + n + after - 1;
         uint8_t m = end   ? DS_ROLE_ASSISTANT | MARK_TARGET
                     : own ? DS_ROLE_NONE
                           : c->marks.data[from + i - before];
@@ -183,7 +183,8 @@ static int put_pair(ds_tokencol *c, const ds_tokenplan *p, const pair *w, const 
     int rc = 0;
 
     for (int i = 0; rc == 0 && i < 2; i++)
-        rc = side_marks(c, p, i, from[i], n[i], n[i] == w->at[i + 1] - w->at[i], &marks, err);
+        rc = side_marks(c, p, i, from[i], n[i], p->closed && from[i] + n[i] == w->at[i + 1], &marks,
+                        err);
     rc = rc ? rc : ds_colbuild_begin(&c->build[0], err);
     for (int i = 0; rc == 0 && i < 2; i++)
         rc = side_tokens(c, p, c->ids.v + from[i], n[i], err);

@@ -291,6 +291,29 @@ for a, b in ((0, half), (half, n)):
     [ "$(dsprep cat --no-key -c tokens,sides y.dsr)" = '{"tokens":null,"sides":null}' ]
 }
 
+@test "an end of text that the tokenizer itself puts behind an answer is learned where only the prompt was cut" {
+    python3 -c '
+import json, sys
+t = json.load(open(sys.argv[1]))
+end = t["added_tokens"][0]
+word, id = end["content"], end["id"]
+t["post_processor"] = {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": word, "type_id": 0}}],
+                       "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+                       "special_tokens": {word: {"id": word, "ids": [id], "tokens": [word]}}}
+json.dump(t, open("closed.json", "w"))
+print(word)' "$TOKENIZER" >word
+    echo '{"prompt":"the cat and the cat and the cat","chosen":" and","rejected":" the"}' | dsprep import -q --format jsonl - >p.dsr
+    for as in "--response chosen" "--chosen chosen --rejected rejected"; do
+        # shellcheck disable=SC2086 # options
+        dsprep tokenize -q -t closed.json --eos "$(cat word)" --prompt prompt $as --max-tokens 6 --truncate left -o x.dsr p.dsr
+        dsprep cat --no-key -c tokens,loss x.dsr | python3 -c '
+import json, sys
+r = json.load(sys.stdin)
+loss = [v for k, v in r["loss"] for _ in range(k)]
+assert len(loss) % 6 == 0 and all(loss[i] for i in range(5, len(loss), 6)), r'
+    done
+}
+
 @test "pairs: those that are none are named, or skipped and counted" {
     template
     by=(--chat-template t.jinja --prompt prompt --chosen chosen --rejected rejected)
