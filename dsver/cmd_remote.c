@@ -29,7 +29,10 @@ const ds_command ds_ver_remote = {
         "says. Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and "
         "AWS_SESSION_TOKEN) in the environment or from a file as ~/.aws/credentials, which "
         "--credentials or AWS_SHARED_CREDENTIALS_FILE may name; never from the command line or "
-        "the URL. Requests that fail are tried up to eight times (DS_REMOTE_TRIES, 1 to 9).",
+        "the URL. A server's certificate is held against the system's authorities, or those in the "
+        "file that AWS_CA_BUNDLE, CURL_CA_BUNDLE or SSL_CERT_FILE names, or in the folder of "
+        "SSL_CERT_DIR (git has http.sslCAInfo for the catalog). Requests that fail are tried up to "
+        "eight times (DS_REMOTE_TRIES, 1 to 9).",
     .run = run,
 };
 

@@ -37,7 +37,8 @@ struct ds_s3 {
     const ds_curl *lib;
     pthread_mutex_t lock; /* of what follows */
     handle *idle;
-    int64_t skew; /* the server's clock less ours, in seconds */
+    const char *ca_file, *ca_dir; /* authorities other than the system's; of the environment */
+    int64_t skew;                 /* the server's clock less ours, in seconds */
 };
 
 /* ---- opening ---- */
@@ -54,6 +55,15 @@ static const char *env(const char *name)
 {
     const char *v = getenv(name);
     return v && *v ? v : NULL;
+}
+
+/* As other tools for object stores have it, curl among them. */
+static void set_authorities(ds_s3 *s)
+{
+    s->ca_file = env("AWS_CA_BUNDLE")    ? env("AWS_CA_BUNDLE")
+                 : env("CURL_CA_BUNDLE") ? env("CURL_CA_BUNDLE")
+                                         : env("SSL_CERT_FILE");
+    s->ca_dir = env("SSL_CERT_DIR");
 }
 
 static int set_names(ds_s3 *s, const ds_remote_url *u, ds_err *err)
@@ -101,6 +111,7 @@ int ds_s3_open(ds_s3 **out, const ds_remote_url *u, ds_s3_cred *cred, unsigned t
         return ds_fail_nomem(err);
     pthread_mutex_init(&s->lock, NULL);
     s->tries = tries ? tries : 1;
+    set_authorities(s);
     int rc = ds_curl_load(&s->lib, err);
     rc = rc ? rc : set_names(s, u, err);
     if (!rc && (!printable(cred->key) || !printable(cred->secret) || !printable(cred->token)))
@@ -373,6 +384,10 @@ static void set_options(CURL *h, attempt *a, const request *r, char *errbuf)
     lib->easy_reset(h);
     lib->easy_setopt(h, CURLOPT_URL, (const char *)r->url.data);
     lib->easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
+    if (a->s->ca_file)
+        lib->easy_setopt(h, CURLOPT_CAINFO, a->s->ca_file);
+    if (a->s->ca_dir)
+        lib->easy_setopt(h, CURLOPT_CAPATH, a->s->ca_dir);
     lib->easy_setopt(h, CURLOPT_PATH_AS_IS, 1L);
     lib->easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
     lib->easy_setopt(h, CURLOPT_HTTPHEADER, r->headers);

@@ -277,6 +277,30 @@ big() {
     [[ $output == *"gave up after 3 tries"* ]]
 }
 
+@test "a certificate of an authority of one's own" {
+    local names
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=here -addext subjectAltName=IP:127.0.0.1 \
+        -keyout key.pem -out own.pem 2>/dev/null
+    cat key.pem own.pem >both.pem
+    mkdir -p tls/data/bucket by-hash
+    python3 "$DS_ROOT/tests/remote/fakes3.py" tls both.pem 3>&- >tls.out 2>&1 &
+    await tls/port
+    s3="s3://bucket/x?endpoint=https://127.0.0.1:$(cat tls/port)"
+    (cd a && dsver remote add tls "$s3" --catalog ../cat.git)
+    unset AWS_CA_BUNDLE CURL_CA_BUNDLE SSL_CERT_FILE SSL_CERT_DIR
+    exits 13 in_a push tls
+    [[ $output == *certificate* ]]
+    AWS_CA_BUNDLE=$PWD/own.pem exits 0 in_a push tls
+    for names in CURL_CA_BUNDLE SSL_CERT_FILE; do
+        exits 0 env $names="$PWD/own.pem" dsver clone "$s3" --catalog "$PWD/cat.git" "of-$names"
+    done
+    cp own.pem "by-hash/$(openssl x509 -in own.pem -noout -hash).0"
+    SSL_CERT_DIR=$PWD/by-hash exits 0 clone_s3 of-folder
+    same of-CURL_CA_BUNDLE of-folder
+    AWS_CA_BUNDLE=$PWD/nothing.pem exits 13 in_a push tls
+    [[ $output == *nothing.pem* ]]
+}
+
 @test "a push that the server's death cut short goes on" {
     two
     faults 'PUT heads die 1'

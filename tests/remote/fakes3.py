@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A small S3 for tests, on loopback: objects are files in DIR/data/BUCKET/KEY, and it misbehaves on demand.
 
-    fakes3.py DIR        writes the port to DIR/port when it listens; ends when DIR/stop appears or its
-                         parent does not live any more
+    fakes3.py DIR [PEM]  writes the port to DIR/port when it listens; ends when DIR/stop appears or its
+                         parent does not live any more. PEM: a certificate and its key, to be asked over TLS
 
 Signatures are checked (version 4, keys AK / SK), bodies against x-amz-content-sha256. Listings have
 PAGE keys a page (environment, default 1000). The clock is SKEW seconds ahead (environment). DIR/log gets a line a request: METHOD PATH?QUERY STATUS.
@@ -31,6 +31,7 @@ import io
 import os
 import re
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -356,6 +357,10 @@ def main():
     os.makedirs(DATA, exist_ok=True)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if len(sys.argv) > 2:  # a file of a certificate and its key
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(sys.argv[2])
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     with open(os.path.join(ROOT, "port~"), "w") as f:
         f.write("%d\n" % server.server_address[1])
     os.replace(os.path.join(ROOT, "port~"), os.path.join(ROOT, "port"))
