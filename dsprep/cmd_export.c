@@ -80,9 +80,6 @@ static int check(const args *a, const ds_format *f, ds_err *err)
     if (a->level >= 0 && !(f->flags & DS_FORMAT_LEVEL))
         return ds_fail(err, DS_USAGE, "--format %s: it does not compress, and takes no --level",
                        f->name);
-    if (a->memory >= 0 && !(f->flags & DS_FORMAT_MEMORY))
-        return ds_fail(err, DS_USAGE,
-                       "--format %s: it holds no whole shards, and takes no --memory", f->name);
     if (pipe && a->bare)
         return ds_fail(err, DS_USAGE, "--bare needs -o OUT: a pipe has no dsr-schema.json");
     if (!(f->flags & DS_FORMAT_IDS) && a->w.column)
@@ -195,7 +192,7 @@ static int export_stream(args *a, char **operands, int n, ds_err *err)
     a->w.shards = a->shard_size > 0;
     a->w.level = (int)a->level;
     a->w.threads = a->threads ? (int)a->threads : ds_cpu_count();
-    a->w.memory = a->memory >= 0 ? (uint64_t)a->memory : (uint64_t)512 << 20;
+    a->w.memory = (uint64_t)a->memory;
     beside b = {.a = a, .f = f, .done = &done, .file = {.fd = -1}};
     if (rc == 0 && !(f->flags & DS_FORMAT_EACH) && a->w.path && strcmp(a->w.path, "-") != 0 &&
         !a->bare) {
@@ -219,7 +216,7 @@ static int export_stream(args *a, char **operands, int n, ds_err *err)
 
 static int run(int argc, char **argv)
 {
-    args a = {.w = {.separator = -1, .hashes = "xxh64"}, .level = -1, .memory = -1};
+    args a = {.w = {.separator = -1, .hashes = "xxh64"}, .level = -1, .memory = 512 << 20};
     const ds_opt opts[] = {
         OPT_STR('f', "format", a.format, "NAME", DS_FORMAT_WRITTEN " (needed)"),
         OPT_STR('o', "output", a.w.path, "OUT", "file or folder to write"),
@@ -237,8 +234,9 @@ static int run(int argc, char **argv)
             "mds: digests in the index: sha256, xxh128, xxh3_64, xxh64, or none; default xxh64"),
         OPT_FLAG(0, "strict", a.strict, "fail where something would be lost"),
         OPT_FLAG(0, "bare", a.bare, "write no dsr-schema.json"),
-        OPT_SIZE('m', "memory", a.memory, "SIZE",
-                 "mds, npz, parquet: what may be held until it is written; default 512M"),
+        OPT_SIZE(
+            'm', "memory", a.memory, "SIZE",
+            "what whole shards may take until they are written (mds, npz, parquet); default 512M"),
         DSPREP_THREADS(a.threads),
         DSPREP_SUMMARY(a.o.json, a.o.quiet),
         OPT_END,

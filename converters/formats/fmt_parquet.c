@@ -560,8 +560,8 @@ const ds_format ds_format_parquet = {
     .name = "parquet",
     .summary = "Apache Parquet",
     .ext = ".parquet",
-    .flags = DS_FORMAT_PIPE | DS_FORMAT_SHARDS | DS_FORMAT_COLUMNS | DS_FORMAT_LAKE |
-             DS_FORMAT_LEVEL | DS_FORMAT_MEMORY,
+    .flags =
+        DS_FORMAT_PIPE | DS_FORMAT_SHARDS | DS_FORMAT_COLUMNS | DS_FORMAT_LAKE | DS_FORMAT_LEVEL,
     .begin = begin,
     .open = open_out,
     .block = block,

@@ -30,10 +30,9 @@ enum {
     DS_FORMAT_IDS = 8,     /* one column of tokens and nothing else */
     DS_FORMAT_PREFIX = 16, /* several files whose names begin with OUT */
     DS_FORMAT_LAKE = 32,   /* below a folder, what begins with _ or a dot is no data, like Hive's */
-    DS_FORMAT_EACH = 128,  /* each file of the folder is a record */
     DS_FORMAT_COLUMNS = 64, /* some columns can be read without the others */
-    DS_FORMAT_LEVEL = 256,  /* it compresses */
-    DS_FORMAT_MEMORY = 512  /* it holds whole files until they are written */
+    DS_FORMAT_EACH = 128,   /* each file of the folder is a record */
+    DS_FORMAT_LEVEL = 256   /* it compresses */
 };
 
 typedef struct ds_fmtwrite {
