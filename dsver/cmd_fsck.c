@@ -120,10 +120,10 @@ static void say_end(const ds_health *h, const ds_modes *m, const ds_health_opts 
                ",\"git_objects\":%" PRIu64 ",\"packs\":%" PRIu64 ",\"objects\":%" PRIu64
                ",\"bytes\":%" PRIu64 ",\"afar\":%" PRIu64 ",\"erased\":%" PRIu64
                ",\"operations\":%" PRIu64 ",\"undone\":%" PRIu64 ",\"unlogged\":%" PRIu64
-               ",\"modes\":%" PRIu64 ",\"problems\":%" PRIu64 "}\n",
+               ",\"problems\":%" PRIu64 ",\"modes\":%" PRIu64 "}\n",
                o->read_data && !o->parts ? "true" : "false", o->parts ? o->part + 1 : 0, o->parts,
                h->versions, h->git_objects, h->objs.packs, h->objs.objects, h->objs.bytes, h->afar,
-               h->erased, h->operations, h->undone, h->unlogged, m->wrong, h->problems);
+               h->erased, h->operations, h->undone, h->unlogged, h->problems, m->wrong);
         return;
     }
     if (h->erased)

@@ -156,7 +156,7 @@ kept_out() {
     has "2 files or folders not as a shared store's are to be"
     dsver fsck --json >out
     [ "$(grep -c '^{"type":"note","file":"[pc]' out)" -eq 2 ]
-    grep -q '"modes":2,"problems":0}' out
+    grep -q '"problems":0,"modes":2}' out
     exits 0 dsver repair --modes
     has "2 files or folders with wrong permissions, 2 mended"
     exits 0 dsver fsck
