@@ -236,25 +236,32 @@ static int make_provenance(ds_buf *out, const tok_ctx *c, const tok_opts *o, ds_
     return rc;
 }
 
+/* Does --eos say what ends an answer? A template ends its own. */
+static bool wants_eos(const tok_opts *o)
+{
+    return (o->prompt || o->chosen) && !o->chat && !o->chat_template;
+}
+
 /* The token that --eos names: none, one by its text, or by what stands beside the tokenizer. */
 static int find_eos(uint32_t *id, const tok_opts *o, const ds_tok *tok, ds_err *err)
 {
+    const char *eos = o->eos ? o->eos : "auto";
     ds_tokconf conf = {0};
     int rc = 0;
     *id = DS_TOK_NONE;
-    if ((!o->prompt && !o->chosen) || o->chat || o->chat_template || strcmp(o->eos, "none") == 0)
+    if (!wants_eos(o) || strcmp(eos, "none") == 0)
         return 0;
-    if (strcmp(o->eos, "auto") == 0) {
+    if (strcmp(eos, "auto") == 0) {
         rc = ds_tokconf_load(&conf, o->config, o->tokenizer, err);
         if (rc == 0)
             *id = ds_tokconf_eos(&conf, tok);
         ds_tokconf_fini(&conf);
         return rc;
     }
-    *id = ds_tok_id(tok, o->eos, strlen(o->eos));
+    *id = ds_tok_id(tok, eos, strlen(eos));
     return *id != DS_TOK_NONE
                ? 0
-               : ds_fail(err, DS_FAIL, "--eos: the tokenizer has no token '%s'", o->eos);
+               : ds_fail(err, DS_FAIL, "--eos: the tokenizer has no token '%s'", eos);
 }
 
 static int check_pairs(const tok_opts *o, ds_err *err)
@@ -287,6 +294,9 @@ static int check_options(const tok_opts *o, ds_err *err)
         return ds_fail(err, DS_USAGE, "-t FILE is needed: a tokenizer.json");
     if (!o->chosen != !o->rejected)
         return ds_fail(err, DS_USAGE, "--chosen and --rejected go together");
+    if (o->eos && strcmp(o->eos, "none") != 0 && !wants_eos(o))
+        return ds_fail(err, DS_USAGE,
+                       "--eos goes with --prompt, or --chosen and --rejected, without --chat");
     if (o->chosen)
         return check_pairs(o, err);
     if (!o->prompt != !o->response)
@@ -421,7 +431,7 @@ static void say_result(const tok_ctx *c, bool marked)
 }
 
 static const char *const on_errors[] = {"fail", "skip", NULL};
-static tok_opts o = {.name = "tokens", .eos = "auto", .row = {.level = -1}};
+static tok_opts o = {.name = "tokens", .row = {.level = -1}};
 
 static const ds_opt OPTIONS[] = {
     OPT_STR('t', "tokenizer", o.tokenizer, "FILE", "the tokenizer.json to use (needed)"),

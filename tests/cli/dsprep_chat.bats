@@ -336,6 +336,8 @@ assert len(loss) % 6 == 0 and all(loss[i] for i in range(5, len(loss), 6)), r'
     [ "$(dsprep cat --no-key -c tokens x.dsr | grep -c null)" -eq 6 ]
     exits 2 dsprep tokenize -t "$TOKENIZER" --chosen a p.dsr
     has '--chosen and --rejected go together'
+    exits 2 dsprep tokenize -t "$TOKENIZER" --chat any --chosen a --rejected b --eos auto p.dsr
+    has '--eos goes with --prompt'
     exits 2 dsprep tokenize -t "$TOKENIZER" --chosen a --rejected b --response c p.dsr
     has '--response does not go with --chosen and --rejected'
 }
