@@ -96,3 +96,10 @@ but_long() {
     cd "$BATS_TEST_TMPDIR" || return 1
     [ "${DS_LONG:-0}" = 1 ] || ! grep -aq __asan_init "$(command -v dstrain)" || skip "DS_LONG=1 runs it with a sanitizer"
 }
+
+# The emulated device, unless DS_TEST_DEVICE=cuda says that there is a real one.
+setup_device() {
+    [ -n "${DS_TEST_DEVICE:-}" ] && return
+    export DS_EMU_STRICT=1 DS_CUDA_PLUGIN=${DS_BUILD:-${DS_BIN_DIR:-build/release/bin}/..}/lib/libds-cuda-emu.so
+    [ -e "$DS_CUDA_PLUGIN" ] || skip "no emulated device in this build"
+}

@@ -1,12 +1,6 @@
 #!/usr/bin/env bats
-# dstrain --device cuda. The plugin is the emulated device's, unless DS_TEST_DEVICE=cuda says that there is a real one.
+# dstrain --device cuda: the emulated device, unless DS_TEST_DEVICE=cuda says that there is a real one.
 load dstrain_common
-
-setup_device() {
-    [ -n "${DS_TEST_DEVICE:-}" ] && return
-    export DS_EMU_STRICT=1 DS_CUDA_PLUGIN=${DS_BUILD:-${DS_BIN_DIR:-build/release/bin}/..}/lib/libds-cuda-emu.so
-    [ -e "$DS_CUDA_PLUGIN" ] || skip "no emulated device in this build"
-}
 
 on_device() {
     train "$@" --device cuda --batch 1 --accumulate 2 --seq-len 24 --steps 3

@@ -160,16 +160,17 @@ for name, loss, sides in (("first", [(1, 0), (3, 1)], [(2, 0), (2, 1)]), ("none"
 }
 
 @test "preferences: a device, its own bits again, asked for memory once; with graphs and without" {
-    export DS_EMU_STRICT=1 DS_CUDA_PLUGIN=${DS_BUILD:-${DS_BIN_DIR:-build/release/bin}/..}/lib/libds-cuda-emu.so
-    [ -e "$DS_CUDA_PLUGIN" ] || skip "no emulated device in this build"
+    setup_device
     local how=(--device cuda --steps 2 --batch 1 --accumulate 1 --dropout 0.1 --dtype bf16)
     prefer one "${how[@]}" --graphs on
     prefer two "${how[@]}" --graphs off
     [ "$(sum_of one)" = "$(sum_of two)" ]
+    prefer all --method full --device cuda --steps 2 --batch 1 --accumulate 1 --dtype bf16
     python3 -c '
 import json
-d = [l for l in map(json.loads, open("one/metrics.jsonl")) if l["type"] == "device"][-1]
-assert d["planned_bytes"] == d["peak_bytes"] and d["asked_in_steps"] == 0 and d["graphs"] >= 1, d'
+for run in "one", "all":
+    d = [l for l in map(json.loads, open(run + "/metrics.jsonl")) if l["type"] == "device"][-1]
+    assert d["planned_bytes"] == d["peak_bytes"] and d["asked_in_steps"] == 0 and d["graphs"] >= 1, d'
     exits 0 dstrain replay one/step-000002 --data "$F/pairs.dsr" --model "$F/base" --device cuda
     below "$(of loss one 1)" 0.7
     below 0.68 "$(of loss one 1)"
@@ -195,11 +196,4 @@ m = [l for l in map(json.loads, open("one/metrics.jsonl")) if l["type"] == "eval
 assert all(abs(m[k] - e[k]) < 1e-6 for k in e if k not in ("type", "seconds", "peak_bytes")), (m, e)' "${lines[0]}"
     exits 2 dstrain eval --model "$F/base" --reference "$F/base" --data "$F/test.dsr"
     has "--reference is for --preference"
-    export DS_EMU_STRICT=1 DS_CUDA_PLUGIN=${DS_BUILD:-${DS_BIN_DIR:-build/release/bin}/..}/lib/libds-cuda-emu.so
-    [ -e "$DS_CUDA_PLUGIN" ] || skip "no emulated device in this build"
-    prefer dev --method full --device cuda --steps 2 --batch 1 --accumulate 1 --dtype bf16
-    python3 -c '
-import json
-d = [l for l in map(json.loads, open("dev/metrics.jsonl")) if l["type"] == "device"][-1]
-assert d["planned_bytes"] == d["peak_bytes"] and d["asked_in_steps"] == 0, d'
 }

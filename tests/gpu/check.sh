@@ -194,10 +194,11 @@ count 120 "network" "$B/tests/test_cuda_net"
 count 90 "steps as graphs" "$B/tests/test_cuda_graph"
 if command -v bats >/dev/null; then
     count 150 "runs" bats --tap "$ROOT/tests/cli/dstrain_cuda.bats"
+    count 60 "preferences" bats --tap -f 'a device' "$ROOT/tests/cli/dstrain_preference.bats"
     count 90 "images" bats --tap "$ROOT/tests/cli/dsprep_dicom_device.bats"
 else
-    skipped=$((skipped + 2))
-    say "runs, images: skipped, bats is not installed"
+    skipped=$((skipped + 3))
+    say "runs, preferences, images: skipped, bats is not installed"
 fi
 own 60 "a model and its data" prepare
 own 120 "three runs, the same bits" again
