@@ -49,6 +49,7 @@ const ds_command ds_train_plan = {
 static struct {
     train_shape s;
     int64_t tokens;
+    int preference;
     bool json;
 } o = {.s = TRAIN_SHAPE};
 
@@ -73,11 +74,20 @@ static const ds_opt OPTIONS[] = {
     TRAIN_DATA(o.s),
     TRAIN_COLUMN(o.s.column),
     TRAIN_STORE(o.s.store),
+    OPT_CHOICE(
+        0, "preference", o.preference, "LOSS", DS_PREF_NAMES,
+        "of pairs of answers, as dstrain finetune has it: for full the weights before come on "
+        "top, and prompt is no method"),
     OPT_INT(0, "tokens", o.tokens, "N", 0, INT64_MAX, "instead of --data: how many tokens that is"),
     TRAIN_JSON(o.json),
     OPT_END};
 
 static const enum ds_method METHODS[] = {DS_METHOD_FULL, DS_METHOD_LORA, DS_METHOD_PROMPT};
+
+static size_t methods(void)
+{
+    return o.preference ? 2 : 3;
+}
 
 /* ---- the table ---- */
 
@@ -173,12 +183,13 @@ static int look_at_data(uint64_t *tokens, ds_plan_conf *c, ds_err *err)
 
     for (size_t i = 0; !rc && i < n; i++) {
         rc = ds_dataset_open(&d[i], o.s.data.v[i], o.s.store, o.s.column, NULL, err);
+        rc = rc ? rc : ds_dataset_want_pairs(d[i], o.preference, err);
         if (rc)
             break;
         run.datasets[run.ndatasets++].records = ds_dataset_about(d[i])->records;
         *tokens += ds_dataset_about(d[i])->tokens;
     }
-    if (!rc && *tokens)
+    if (!rc && *tokens && !o.preference)
         rc = find_longest(&c->tokens, &run, d, c, err);
     for (size_t i = 0; d && i < n; i++)
         ds_dataset_close(d[i]);
@@ -221,13 +232,13 @@ static int make_plan(ds_plan_conf *c, ds_err *err)
     int rc = ds_modelconf_read(&m, o.s.model, err);
 
     rc = rc || !o.s.data.n ? rc : look_at_data(&tokens, c, err);
-    for (size_t i = 0; !rc && i < 3; i++)
+    for (size_t i = 0; !rc && i < methods(); i++)
         rc = ds_plan_count(&need[i], &m, METHODS[i], c, err);
     if (!rc && !o.json)
         say_title(&m, need[0].params);
-    for (size_t i = 0; !rc && i < 3; i++)
+    for (size_t i = 0; !rc && i < methods(); i++)
         say_need(&need[i], METHODS[i], c);
-    for (size_t i = 0; !rc && i < 3; i++)
+    for (size_t i = 0; !rc && i < methods(); i++)
         say_fit(&need[i], METHODS[i], c, &fits);
     if (!rc && o.s.memory && !fits)
         rc = ds_plan_nothing_fits(c, o.s.memory, err);
@@ -271,6 +282,7 @@ static int planned(ds_err *err)
                                .dora = o.s.dora,
                                .targets = o.s.targets.n ? o.s.target_names : NULL},
                       .only = o.s.only_names,
+                      .before = o.preference != 0,
                       .prompt = o.s.prompt ? o.s.prompt : DS_PROMPT_TOKENS,
                       .sums = o.s.slices > 1,
                       .auto_recompute = again < 0,

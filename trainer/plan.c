@@ -262,6 +262,8 @@ int ds_plan_advise(ds_plan_advice *out, const ds_modelconf *m, const ds_plan_con
     } else if (highest.rank) {
         chosen = &highest;
         reason = "the most that fits, though the data is more";
+    } else if (c->before) {
+        return ds_plan_nothing_fits(c, memory, err);
     } else {
         out->method = DS_METHOD_PROMPT;
         TRY(ds_plan_count(&other.need, m, DS_METHOD_PROMPT, c, err));

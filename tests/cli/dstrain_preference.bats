@@ -159,24 +159,30 @@ for name, loss, sides in (("first", [(1, 0), (3, 1)], [(2, 0), (2, 1)]), ("none"
     done
 }
 
-@test "preferences: a device, its own bits again, asked for memory once; with graphs and without" {
+@test "preferences: a device, its own bits again, asked once for what was planned; with graphs and without" {
     setup_device
     local how=(--device cuda --steps 2 --batch 1 --accumulate 1 --dropout 0.1 --dtype bf16)
     prefer one "${how[@]}" --graphs on
     prefer two "${how[@]}" --graphs off
     [ "$(sum_of one)" = "$(sum_of two)" ]
     prefer all --method full --device cuda --steps 2 --batch 1 --accumulate 1 --dtype bf16
+    dstrain plan --json --model "$F/base" --data "$F/pairs.dsr" --seq-len 48 --batch 1 --rank 4 --dropout 0.1 --dtype bf16 --device cuda \
+        --preference dpo --recompute none >plan
     python3 -c '
 import json
-for run in "one", "all":
+plan = {l["method"]: l["bytes"] for l in map(json.loads, open("plan")) if l["type"] == "plan"}
+assert sorted(plan) == ["full", "lora"], plan
+for run, method in ("one", "lora"), ("all", "full"):
     d = [l for l in map(json.loads, open(run + "/metrics.jsonl")) if l["type"] == "device"][-1]
-    assert d["planned_bytes"] == d["peak_bytes"] and d["asked_in_steps"] == 0 and d["graphs"] >= 1, d'
+    assert d["planned_bytes"] == d["peak_bytes"] == plan[method] and d["asked_in_steps"] == 0 and d["graphs"] >= 1, (plan, d)'
+    fails dstrain plan --model "$F/base" --data "$F/pairs.dsr"
+    has "(--preference dpo)"
     exits 0 dstrain replay one/step-000002 --data "$F/pairs.dsr" --model "$F/base" --device cuda
     below "$(of loss one 1)" 0.7
     below 0.68 "$(of loss one 1)"
 }
 
-@test "preferences: full fine-tuning keeps the weights before; resumed, replayed, evaluated, planned" {
+@test "preferences: full fine-tuning keeps the weights before; resumed, replayed, evaluated" {
     full() {
         prefer "$1" --method full --lr 3e-4 --checkpoint-every 2 "${@:2}"
     }
