@@ -34,24 +34,25 @@ static bool is_wrong(const modes *m, const struct stat *st)
 }
 
 /* By name, or by number where the system has no name for it. */
+static const char *word_of(char word[WORD], const char *name, unsigned long id)
+{
+    if (name)
+        snprintf(word, WORD, "%s", name);
+    else
+        snprintf(word, WORD, "%lu", id);
+    return word;
+}
+
 static const char *user_word(char word[WORD], uid_t id)
 {
     const struct passwd *p = getpwuid(id);
-    if (p)
-        snprintf(word, WORD, "%s", p->pw_name);
-    else
-        snprintf(word, WORD, "%lu", (unsigned long)id);
-    return word;
+    return word_of(word, p ? p->pw_name : NULL, id);
 }
 
 static const char *group_word(char word[WORD], gid_t id)
 {
     const struct group *g = getgrgid(id);
-    if (g)
-        snprintf(word, WORD, "%s", g->gr_name);
-    else
-        snprintf(word, WORD, "%lu", (unsigned long)id);
-    return word;
+    return word_of(word, g ? g->gr_name : NULL, id);
 }
 
 /* 0, or errno. Group before mode: a change of group takes bits away. */

@@ -4,7 +4,7 @@ load lineage_common
 
 setup_file() {
     load lineage_common
-    command -v python3 >/dev/null && command -v git >/dev/null && command -v zstd >/dev/null || return 0
+    can_make || return 0
     cd "$BATS_FILE_TMPDIR" || return 1
     a_store
     # what else a store can hold: deltas, a column of bytes, tags, a merge, something erased

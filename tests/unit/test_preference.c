@@ -157,77 +157,46 @@ static ds_net *make(ds_kernels *k, enum ds_arch arch, int32_t used, bool dora)
     return n;
 }
 
-static double total(ds_net *n, ds_pairpass *p, const fixture *f, const ds_pref_conf *c)
+typedef struct compared {
+    ds_pairpass pass;
+    const fixture *f;
+    const ds_pref_conf *c;
+} compared;
+
+static double total(ds_net *n, void *ctx)
 {
+    compared *x = ctx;
     double sums[DS_PREF_SUMS] = {0};
     ds_err err = {0};
 
-    if (ds_pairpass_look(p, n, &f->b, SIDE, c, true, sums, &err))
+    if (ds_pairpass_look(&x->pass, n, &x->f->b, SIDE, x->c, true, sums, &err))
         fail_msg("%s", err.msg);
     return sums[DS_PREF_LOSS];
-}
-
-static double slope(ds_net *n, ds_pairpass *ps, const fixture *f, const ds_pref_conf *c,
-                    ds_param *p, const float *w, const float *d)
-{
-    const int64_t count = ds_param_count(p);
-    float *x = kh_zeros(count);
-    double at[2];
-    ds_err err = {0};
-
-    for (int half = 0; half < 2; half++) {
-        const double h = half ? 2e-4 : 4e-4;
-        double sum = 0;
-        for (int side = -1; side <= 1; side += 2) {
-            for (int64_t e = 0; e < count; e++)
-                x[e] = w[e] + (float)(side * h) * d[e];
-            assert_int_equal(ds_param_set(ds_net_params(n), p, x, &err), 0);
-            sum += side * total(n, ps, f, c);
-        }
-        at[half] = sum / (2 * h);
-    }
-    assert_int_equal(ds_param_set(ds_net_params(n), p, w, &err), 0);
-    free(x);
-    return (4 * at[1] - at[0]) / 3;
 }
 
 /* Dropout and all: the same one in both passes. */
 static void gradients_of(ds_net *n, const fixture *f, const ds_pref_conf *c)
 {
     ds_params *s = ds_net_params(n);
-    ds_pairpass p = {.room = 0};
+    compared x = {.f = f, .c = c};
     ds_netbatch b = f->b;
     float loss[T];
     int trained = 0;
     ds_err err = {0};
 
-    total(n, &p, f, c);
-    b.weight = p.weight;
+    total(n, &x);
+    b.weight = x.pass.weight;
     assert_int_equal(ds_params_zero(s, &err), 0);
     assert_int_equal(ds_net_step(n, &b, 1.0f, true, DS_AGAIN_MLP, loss, &err), 0);
     assert_int_equal(ds_net_finish_grads(n, &err), 0);
     for (size_t i = 0; i < s->n; i++) {
-        ds_param *q = s->p[i];
-        const int64_t count = ds_param_count(q);
-        double want = 0, norm = 0;
-        float *w, *d;
-        if (!q->train)
+        if (!s->p[i]->train)
             continue;
-        d = kh_fill(100 + i, count);
-        assert_int_equal(ds_param_get(s, q, &w, &err), 0);
-        for (int64_t e = 0; e < count; e++) {
-            want += (double)q->g[e] * (double)d[e];
-            norm += (double)q->g[e] * (double)q->g[e];
-        }
-        const double got = slope(n, &p, f, c, q, w, d);
-        if (!(fabs(got - want) < 0.02 * (sqrt(norm) + 0.5)))
-            fail_msg("%s: gradient %g (norm %g), difference %g", q->name, want, sqrt(norm), got);
+        check_slope(n, total, &x, i, 0.5);
         trained++;
-        free(w);
-        free(d);
     }
     assert_true(trained > 0);
-    ds_pairpass_fini(&p);
+    ds_pairpass_fini(&x.pass);
 }
 
 static void gradients_are_those_of_the_loss(void **state)
