@@ -6,7 +6,6 @@
 
 #include "clock.h"
 #include "cmd_train.h"
-#include "elementary.h"
 #include "evaluate.h"
 #include "json.h"
 #include "memlimit.h"
@@ -63,32 +62,17 @@ static int open_data(ds_dataset **d, const asked *a, ds_err *err)
 /* Of tokens, or of pairs. */
 static int put_result(ds_buf *b, const asked *a, const ds_eval_result *r, double time)
 {
-    const double loss = ds_eval_loss(r), peak = (double)ds_memory_peak(), n = (double)r->targets;
-    char pairs[DS_PREF_TOLD];
-    double mean[DS_PREF_SUMS];
+    const double peak = (double)ds_memory_peak(), rate = (double)r->targets / time;
+    const bool pairs = a->preference;
+    char words[TRAIN_WORDS];
 
-    for (int i = 0; i < DS_PREF_SUMS; i++)
-        mean[i] = ds_eval_mean(r, i);
-    ds_pref_tell(pairs, sizeof pairs, mean);
-    if (a->json && a->preference)
-        return ds_buf_printf(
-            b, ",\"loss\":%.9g,\"pairs\":%" PRIu64 "%s,\"seconds\":%.6f,\"peak_bytes\":%.0f}", loss,
-            r->targets, pairs, time, peak);
     if (a->json)
-        return ds_buf_printf(b,
-                             ",\"loss\":%.9g,\"perplexity\":%.9g,\"targets\":%" PRIu64
-                             ",\"seconds\":%.6f,\"peak_bytes\":%.0f}",
-                             loss, ds_exp(loss), r->targets, time, peak);
-    if (a->preference)
-        return ds_buf_printf(b,
-                             "loss %.6f  accuracy %.4f  margin %.6f  %" PRIu64
-                             " pairs, %.1f a second, %.0f MB at most",
-                             loss, mean[DS_PREF_RIGHT],
-                             mean[DS_PREF_CHOSEN] - mean[DS_PREF_REJECTED], r->targets, n / time,
-                             peak / 1e6);
-    return ds_buf_printf(
-        b, "loss %.6f  perplexity %.4f  %" PRIu64 " tokens, %.0f a second, %.0f MB at most", loss,
-        ds_exp(loss), r->targets, n / time, peak / 1e6);
+        return ds_buf_printf(b, ",\"loss\":%.9g", ds_eval_loss(r)) ||
+               train_put_result(b, r, pairs) ||
+               ds_buf_printf(b, ",\"seconds\":%.6f,\"peak_bytes\":%.0f}", time, peak);
+    train_say_result(words, r, pairs);
+    return ds_buf_printf(b, "%s  %" PRIu64 " %s, %.*f a second, %.0f MB at most", words, r->targets,
+                         pairs ? "pairs" : "tokens", pairs ? 1 : 0, rate, peak / 1e6);
 }
 
 /* data: as the command line has it, which is told where there are several; NULL: all of them. */

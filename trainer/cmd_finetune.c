@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "cmd_finetune.h"
-#include "elementary.h"
 #include "io.h"
 #include "memlimit.h"
 #include "metrics.h"
@@ -150,21 +149,6 @@ static int show_step(void *ctx, const ds_step_report *r)
     return 0;
 }
 
-/* What is told of an evaluation beside its loss: of tokens, or of pairs. */
-static int put_result(ds_buf *b, const ds_trainconf *c, const ds_eval_result *r)
-{
-    char pairs[DS_PREF_TOLD];
-    double mean[DS_PREF_SUMS];
-
-    if (!c->preference.kind)
-        return ds_buf_printf(b, ",\"perplexity\":%.9g,\"targets\":%" PRIu64,
-                             ds_exp(ds_eval_loss(r)), r->targets);
-    for (int i = 0; i < DS_PREF_SUMS; i++)
-        mean[i] = ds_eval_mean(r, i);
-    ds_pref_tell(pairs, sizeof pairs, mean);
-    return ds_buf_printf(b, ",\"pairs\":%" PRIu64 "%s", r->targets, pairs);
-}
-
 /* Where there is more than one dataset: of each. The names are those of the command line. */
 static int put_sets(ds_buf *b, const ds_trainconf *c, const ds_eval_result *v)
 {
@@ -172,19 +156,9 @@ static int put_sets(ds_buf *b, const ds_trainconf *c, const ds_eval_result *v)
 
     for (size_t i = 0; !rc && c->neval > 1 && i < c->neval; i++)
         rc = ds_buf_puts(b, i ? ",{\"data\":" : "{\"data\":") || ds_json_text(b, c->eval_data[i]) ||
-             ds_buf_printf(b, ",\"loss\":%.17g", ds_eval_loss(&v[i])) || put_result(b, c, &v[i]) ||
-             ds_buf_puts(b, "}");
+             ds_buf_printf(b, ",\"loss\":%.17g", ds_eval_loss(&v[i])) ||
+             train_put_result(b, &v[i], c->preference.kind) || ds_buf_puts(b, "}");
     return rc ? rc : c->neval > 1 ? ds_buf_puts(b, "]") : 0;
-}
-
-static void print_result(const ds_trainconf *c, const ds_eval_result *r)
-{
-    if (c->preference.kind)
-        printf("loss %.6f  accuracy %.4f  margin %.6f", ds_eval_loss(r),
-               ds_eval_mean(r, DS_PREF_RIGHT),
-               ds_eval_mean(r, DS_PREF_CHOSEN) - ds_eval_mean(r, DS_PREF_REJECTED));
-    else
-        printf("loss %.6f  perplexity %.4f", ds_eval_loss(r), ds_exp(ds_eval_loss(r)));
 }
 
 static void show_eval(void *ctx, const ds_eval_report *r)
@@ -195,7 +169,7 @@ static void show_eval(void *ctx, const ds_eval_report *r)
 
     if (ds_buf_printf(&line, "{\"type\":\"eval\",\"step\":%" PRIu64 ",\"loss\":%.17g", r->step,
                       r->loss) == 0 &&
-        put_result(&line, c, &r->all) == 0 &&
+        train_put_result(&line, &r->all, c->preference.kind) == 0 &&
         ds_buf_printf(&line, ",\"best\":%s,\"seconds\":%.6f", r->best ? "true" : "false",
                       r->seconds) == 0 &&
         put_sets(&line, c, r->sets) == 0 && ds_buf_puts(&line, "}\n") == 0 && ds_buf_cstr(&line))
@@ -205,13 +179,13 @@ static void show_eval(void *ctx, const ds_eval_report *r)
     ds_buf_fini(&line);
     if (c->json || c->quiet)
         return;
-    printf("step %" PRIu64 ": evaluation: ", r->step);
-    print_result(c, &r->all);
-    printf("%s\n", r->best ? "  the best so far" : "");
+    char words[TRAIN_WORDS];
+    train_say_result(words, &r->all, c->preference.kind);
+    printf("step %" PRIu64 ": evaluation: %s%s\n", r->step, words,
+           r->best ? "  the best so far" : "");
     for (size_t i = 0; c->neval > 1 && i < c->neval; i++) {
-        printf("  %s: ", c->eval_data[i]);
-        print_result(c, &r->sets[i]);
-        printf("\n");
+        train_say_result(words, &r->sets[i], c->preference.kind);
+        printf("  %s: %s\n", c->eval_data[i], words);
     }
 }
 

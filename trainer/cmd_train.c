@@ -1,11 +1,14 @@
 /* cmd_train.c - see cmd_train.h. */
 #include "cmd_train.h"
 
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "adapter.h"
+#include "elementary.h"
 #include "plugin.h"
 
 const char *const TRAIN_GRAPHS_HOW[] = {"on", "off", NULL};
@@ -38,6 +41,32 @@ int train_open_model(ds_kernels **k, ds_net **net, const train_use *u, int32_t p
         *k = NULL;
     }
     return rc;
+}
+
+void train_say_result(char words[TRAIN_WORDS], const ds_eval_result *r, bool pairs)
+{
+    const double loss = ds_eval_loss(r);
+
+    if (pairs)
+        snprintf(words, TRAIN_WORDS, "loss %.6f  accuracy %.4f  margin %.6f", loss,
+                 ds_eval_mean(r, DS_PREF_RIGHT),
+                 ds_eval_mean(r, DS_PREF_CHOSEN) - ds_eval_mean(r, DS_PREF_REJECTED));
+    else
+        snprintf(words, TRAIN_WORDS, "loss %.6f  perplexity %.4f", loss, ds_exp(loss));
+}
+
+int train_put_result(ds_buf *b, const ds_eval_result *r, bool pairs)
+{
+    char told[DS_PREF_TOLD];
+    double mean[DS_PREF_SUMS];
+
+    if (!pairs)
+        return ds_buf_printf(b, ",\"perplexity\":%.9g,\"targets\":%" PRIu64,
+                             ds_exp(ds_eval_loss(r)), r->targets);
+    for (int i = 0; i < DS_PREF_SUMS; i++)
+        mean[i] = ds_eval_mean(r, i);
+    ds_pref_tell(told, sizeof told, mean);
+    return ds_buf_printf(b, ",\"pairs\":%" PRIu64 "%s", r->targets, told);
 }
 
 int train_preference(ds_pref_conf *c, int kind, double beta, double smoothing, ds_err *err)

@@ -86,6 +86,12 @@ typedef struct train_shape {
 /* What these say: beta is NaN where it does not. */
 int train_preference(ds_pref_conf *c, int kind, double beta, double smoothing, ds_err *err);
 
+/* What an evaluation came to, of tokens or of pairs: in words, and as the members of JSON that
+ * follow its loss. -1: out of memory. */
+#define TRAIN_WORDS 1024 /* three numbers of f64, written out */
+void train_say_result(char words[TRAIN_WORDS], const ds_eval_result *r, bool pairs);
+int train_put_result(ds_buf *b, const ds_eval_result *r, bool pairs);
+
 /* An empty name is none: it would be the root's. */
 static inline bool train_named(const char *path)
 {

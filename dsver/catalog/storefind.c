@@ -64,7 +64,7 @@ static int heed_sharing(const char *dir, ds_err *err)
     ds_err why = {0};
     int how = 0, rc = ds_config_get(&v, dir, DS_CONFIG_SHARED, false, &why);
     if (rc == DS_NOMEM || ds_is_io(rc))
-        return ds_fail(err, rc, "%s", why.msg);
+        return ds_fail_as(err, &why);
     const char *text = rc > 0 ? ds_buf_cstr(&v) : "umask";
     while (text && ds_sharing_words[how] && strcmp(text, ds_sharing_words[how]) != 0)
         how++;
