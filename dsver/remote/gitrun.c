@@ -9,6 +9,8 @@
 #include "catalog.h"
 #include "child.h"
 #include "io.h"
+#include "pushrepo.h"
+#include "refs.h"
 #include "remoteurl.h"
 #include "rmtree.h"
 #include "sharing.h"
@@ -144,18 +146,21 @@ int ds_git_fetch(const char *dir, const char *url, const git_oid *ids, size_t n,
 
 /* ---- moving refs there ---- */
 
+static const char *const push_words[] = {"push", "--quiet", "--porcelain", "--no-verify"};
+enum { PUSH_WORDS = sizeof push_words / sizeof *push_words };
+
+/* A lease and a refspec for each. */
 static int push_args(char ***out, const char *dir, const char *url, const ds_gitmove *m, size_t n,
                      ds_err *err)
 {
     size_t k = 0;
-    char **v = calloc(2 * n + 10, sizeof *v);
+    char **v = calloc(2 * n + 6 + PUSH_WORDS, sizeof *v);
     *out = v;
     if (!v)
         return ds_fail_nomem(err);
-    static const char *const fixed[] = {"push", "--quiet", "--porcelain", "--no-verify"};
     bool ok = (v[k++] = strdup("git")) && asprintf(&v[k++], "--git-dir=%s", dir) >= 0;
-    for (size_t i = 0; ok && i < sizeof fixed / sizeof *fixed; i++)
-        ok = (v[k++] = strdup(fixed[i])) != NULL;
+    for (size_t i = 0; ok && i < PUSH_WORDS; i++)
+        ok = (v[k++] = strdup(push_words[i])) != NULL;
     if (ok &&
         n > 1) /* one ref is atomic anyway, also where the other side does not know the word */
         ok = (v[k++] = strdup("--atomic")) != NULL;
@@ -169,6 +174,41 @@ static int push_args(char ***out, const char *dir, const char *url, const ds_git
     if (!ok)
         v[k - 1] = NULL;
     return ok ? 0 : ds_fail_nomem(err);
+}
+
+/* All that repo has (pushrepo.h). A user's wish that leases be proven by a reflog is not for it. */
+static int push_all_args(char ***out, const char *repo, const char *url, ds_err *err)
+{
+    size_t k = 0;
+    char **v = calloc(12 + PUSH_WORDS, sizeof *v);
+    *out = v;
+    if (!v)
+        return ds_fail_nomem(err);
+    bool ok = (v[k++] = strdup("git")) && asprintf(&v[k++], "--git-dir=%s", repo) >= 0 &&
+              (v[k++] = strdup("-c")) && (v[k++] = strdup("push.useForceIfIncludes=false")) &&
+              (v[k++] = strdup("-c")) &&
+              asprintf(&v[k++], "remote." DS_PUSHREPO_REMOTE ".url=%s", url) >= 0;
+    for (size_t i = 0; ok && i < PUSH_WORDS; i++)
+        ok = (v[k++] = strdup(push_words[i])) != NULL;
+    ok = ok && (v[k++] = strdup("--atomic")) && (v[k++] = strdup("--force-with-lease")) &&
+         (v[k++] = strdup("--")) && (v[k++] = strdup(DS_PUSHREPO_REMOTE)) &&
+         (v[k++] = strdup(DS_PUSHREPO_SPEC));
+    if (!ok)
+        v[k - 1] = NULL;
+    return ok ? 0 : ds_fail_nomem(err);
+}
+
+/* Many go by a repository of their own. *repo: its folder; NULL: none was made. */
+static int choose_args(char ***argv, char **repo, const char *dir, const char *url,
+                       const ds_gitmove *m, size_t n, ds_err *err)
+{
+    bool many = n >= DS_REF_MANY;
+    for (size_t i = 0; many && i < n; i++)
+        many = !git_oid_is_zero(&m[i].to);
+    if (!many)
+        return push_args(argv, dir, url, m, n, err);
+    int rc = ds_pushrepo_make(repo, dir, m, n, err);
+    return rc ? rc : push_all_args(argv, *repo, url, err);
 }
 
 /* Of --porcelain's lines the first that says that a ref was rejected, rather one for itself than as
@@ -188,6 +228,8 @@ static const char *rejected(ds_buf *text)
         if (!others)
             break;
     }
+    if (found && strchr(found, ':')) /* FROM:TO */
+        found = strchr(found, ':') + 1;
     for (char *p = found; p && *p; p++)
         if (*p == '\t')
             *p = ' ';
@@ -197,10 +239,13 @@ static const char *rejected(ds_buf *text)
 int ds_git_push(const char *dir, const char *url, const ds_gitmove *m, size_t n, ds_err *err)
 {
     ds_buf text = {0}, bad = {0};
-    char **argv = NULL;
+    char **argv = NULL, *repo = NULL;
     int status = 0, rc = ds_git_url_check(url, err);
-    rc = rc ? rc : push_args(&argv, dir, url, m, n, err);
+    rc = rc ? rc : choose_args(&argv, &repo, dir, url, m, n, err);
     rc = rc ? rc : ds_child_run(argv, NULL, 0, &text, &bad, &status, err);
+    if (repo)
+        ds_remove_tree(repo);
+    free(repo);
     if (!rc && status) {
         const char *why = rejected(&text);
         if (why && strstr(why, "(unpacker error)")) /* the other side could not write */

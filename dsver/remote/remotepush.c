@@ -12,9 +12,6 @@
 #include "remotegc.h"
 #include "remotesync.h"
 
-/* Refs that one git push moves: each is two of its arguments, of which the system takes 2 MB. */
-enum { AT_ONCE = 2000 };
-
 typedef struct pushing {
     ds_link *l;
     const ds_sync_opts *o;
@@ -256,7 +253,7 @@ static bool erasing_news(const pushing *p)
 }
 
 /* What was erased goes along in any case: when it moved there meanwhile, nothing else may. */
-static int move_part(pushing *p, const ds_gitmove *m, size_t n, ds_err *err)
+static int move_all(pushing *p, const ds_gitmove *m, size_t n, ds_err *err)
 {
     ds_link *l = p->l;
     ds_buf moves = {0};
@@ -275,23 +272,16 @@ static int move_part(pushing *p, const ds_gitmove *m, size_t n, ds_err *err)
     return rc ? rc : note_moved(p, m, n, err);
 }
 
-/* All or none, as long as git can be told of all at once. */
 static int move_there(pushing *p, ds_err *err)
 {
     const ds_gitmove *m = (const ds_gitmove *)(const void *)p->moves.data;
     const size_t n = p->moves.len / sizeof *m, all = n + erasing_news(p);
-    size_t at = 0;
     int rc = all ? note_push(p, all, err) : 0;
     if (rc || !all)
         return rc;
-    do {
-        const size_t part = n - at < AT_ONCE ? n - at : AT_ONCE;
-        rc = move_part(p, m + at, part, err);
-        at += rc ? 0 : part;
-    } while (!rc && at < n);
+    rc = move_all(p, m, n, err);
     p->out->refs = rc ? 0 : all;
-    return rc && at ? ds_err_prefix(err, "%zu of %zu refs are pushed, the next is refused", at, n)
-                    : rc;
+    return rc;
 }
 
 /* A gc whose grace was shorter than this push may have removed what the refs lead to now: as long

@@ -381,21 +381,44 @@ nothing_sent() {
     exits 1 in_a show docs@origin/main
 }
 
-@test "more refs than git can be told of at once go in parts" {
+@test "many refs go all or none, each from where it was seen" {
     in_a push -q
     c=$(git -C a/.dsver/catalog.git rev-parse docs/main)
-    seq 2001 | awk -v c="$c" '{ printf "create refs/tags/docs/a-tag-with-a-name-of-some-length-so-that-they-are-long-together-%05d %s\n", $1, c }' |
+    seq 201 | awk -v c="$c" '{ printf "create refs/tags/docs/a-tag-with-a-name-of-some-length-so-that-they-are-long-together-%05d %s\n", $1, c }' |
         git -C a/.dsver/catalog.git update-ref --stdin
-    printf '#!/bin/sh\nif grep -q -e -02001; then echo not this one >&2; exit 1; fi\n' >far/catalog.git/hooks/pre-receive
+    printf '#!/bin/sh\nif grep -q -e -00201; then echo not this one >&2; exit 1; fi\n' >far/catalog.git/hooks/pre-receive
     chmod +x far/catalog.git/hooks/pre-receive
     exits 1 in_a push -q
-    [[ $output == *"2000 of 2001 refs are pushed, the next is refused"*"-02001"*"not this one"* ]]
-    [ "$(git -C far/catalog.git tag | wc -l)" -eq 2000 ]
+    [[ $output == *"rejected: refs/tags/docs/a-tag"*"pre-receive hook declined"*"not this one"* ]]
+    [ "$(git -C far/catalog.git tag | wc -l)" -eq 0 ]
     rm far/catalog.git/hooks/pre-receive
     exits 0 in_a push
-    [ "$(git -C far/catalog.git tag | wc -l)" -eq 2001 ]
+    [ "$(git -C far/catalog.git tag | wc -l)" -eq 201 ]
     exits 0 in_a push
     [ "$output" = "nothing new" ]
+    # one that another has moved after we looked stops all; a user's settings do not
+    seq -f "create refs/heads/docs/many-%g $c" 40 | git -C a/.dsver/catalog.git update-ref --stdin
+    other=$(git -C far/catalog.git -c user.name=x -c user.email=x@x commit-tree -m x -p "$c" "$c^{tree}")
+    git config --global push.useForceIfIncludes true
+    git config --global push.followTags true
+    mkdir bin
+    printf '#!/bin/sh\ncase " $* " in *" push "*) [ -e %q ] || { touch %q; %q -C %q update-ref refs/heads/docs/many-7 %s; } ;; esac\nexec %q "$@"\n' \
+        "$PWD/moved" "$PWD/moved" "$(command -v git)" "$PWD/far/catalog.git" "$other" "$(command -v git)" >bin/git
+    chmod +x bin/git
+    exits 1 env PATH="$PWD/bin:$PATH" dsver push -q --store a
+    [[ $output == *"rejected: refs/heads/docs/many-7 [rejected] (stale info) (somebody pushed meanwhile? run dsver fetch and try again)"* ]]
+    [ "$(git -C far/catalog.git for-each-ref 'refs/heads/docs/many-*' | wc -l)" -eq 1 ]
+    git -C far/catalog.git update-ref -d refs/heads/docs/many-7
+    exits 0 in_a push
+    [ "$(git -C far/catalog.git for-each-ref 'refs/heads/docs/many-*' | wc -l)" -eq 40 ]
+    # moved on, and back by force, over what is not known here
+    seq -f "update refs/heads/docs/many-%g $other" 40 | git -C far/catalog.git update-ref --stdin
+    exits 1 in_a push -q
+    [[ $output == *"40 rejected, nothing was sent"* ]]
+    mkdir tmp
+    exits 0 env TMPDIR="$PWD/tmp" dsver push -q --force --store a
+    [ "$(git -C far/catalog.git rev-parse docs/many-40)" = "$c" ]
+    [ -z "$(ls tmp)" ]
 }
 
 @test "a folder that cannot be reached or is none of ours" {
