@@ -89,10 +89,10 @@ static int run_micro(stepping *s, uint64_t i, uint64_t step, float scale,
     const ds_minibatch *m = s->micro[i], *then = after(s, i);
     ds_netbatch b = batch_of(s, m, step), next;
 
-    if (preference->kind) {
-        TRY(ds_pairpass_look(&s->pairs, s->t->net, &b, m->side, preference, true, told, err));
-        b.weight = s->pairs.weight;
-    } else if (then) {
+    if (preference->kind)
+        return ds_pairpass_step(&s->pairs, s->t->net, &b, m->side, preference, scale,
+                                s->t->c.recompute, told, err);
+    if (then) {
         next = batch_of(s, then, step);
         b.next = &next;
     }
@@ -104,7 +104,7 @@ static int run_micro(stepping *s, uint64_t i, uint64_t step, float scale,
         s->loss_cap = (size_t)m->t;
     }
     TRY(ds_net_step(s->t->net, &b, scale, true, s->t->c.recompute, s->loss, err));
-    for (int64_t j = 0; !preference->kind && j < m->t; j++)
+    for (int64_t j = 0; j < m->t; j++)
         told[0] += (double)s->loss[j];
     return 0;
 }

@@ -50,17 +50,12 @@ static void weigh(ds_pairpass *p, const ds_netbatch *b, int32_t s, double slope)
         p->weight[i] = b->weight[i] == 0.0f ? 0.0f : (float)slope;
 }
 
-int ds_pairpass_look(ds_pairpass *p, ds_net *net, const ds_netbatch *b, const uint8_t *side,
-                     const ds_pref_conf *c, bool training, double sums[DS_PREF_SUMS], ds_err *err)
+/* Of the losses of all tokens what the pairs' are, and what each token weighs in them. */
+static void compare(ds_pairpass *p, const ds_netbatch *b, const uint8_t *side,
+                    const ds_pref_conf *c, double sums[DS_PREF_SUMS])
 {
-    ds_netbatch own = *b;
     double slope[2];
 
-    own.next = NULL; /* what follows is another pass over the same */
-    TRY(grow(p, (size_t)b->t, err));
-    TRY(ds_net_look(net, &own, DS_LOOK_BASE, p->base, err));
-    TRY(training ? ds_net_look(net, &own, DS_LOOK_TRAINING, p->loss, err)
-                 : ds_net_step(net, &own, 1.0f, false, DS_AGAIN_NONE, p->loss, err));
     memset(p->weight, 0, (size_t)b->t * sizeof *p->weight);
     for (int32_t s = 0; s + 1 < b->seqs.n; s++) {
         if (side[s] != DS_SIDE_CHOSEN)
@@ -70,5 +65,28 @@ int ds_pairpass_look(ds_pairpass *p, ds_net *net, const ds_netbatch *b, const ui
         weigh(p, b, s, slope[0]);
         weigh(p, b, s + 1, slope[1]);
     }
+}
+
+int ds_pairpass_look(ds_pairpass *p, ds_net *net, const ds_netbatch *b, const uint8_t *side,
+                     const ds_pref_conf *c, double sums[DS_PREF_SUMS], ds_err *err)
+{
+    TRY(grow(p, (size_t)b->t, err));
+    TRY(ds_net_look(net, b, p->base, err));
+    TRY(ds_net_step(net, b, 1.0f, false, DS_AGAIN_NONE, p->loss, err));
+    compare(p, b, side, c, sums);
     return 0;
+}
+
+int ds_pairpass_step(ds_pairpass *p, ds_net *net, const ds_netbatch *b, const uint8_t *side,
+                     const ds_pref_conf *c, float scale, enum ds_recompute r,
+                     double sums[DS_PREF_SUMS], ds_err *err)
+{
+    ds_netbatch weighed = *b;
+
+    TRY(grow(p, (size_t)b->t, err));
+    TRY(ds_net_look(net, b, p->base, err));
+    TRY(ds_net_ahead(net, b, scale, r, p->loss, err));
+    compare(p, b, side, c, sums);
+    weighed.weight = p->weight;
+    return ds_net_back(net, &weighed, scale, r, p->loss, err);
 }

@@ -186,7 +186,7 @@ static void a_step_has_the_bits_of_its_launches(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof all / sizeof *all; i += SOME > 1 ? 10 : 1) {
+    for (size_t i = 0; i<sizeof all / sizeof *all; i += SOME> 1 ? 10 : 1) {
         ds_buf want = {0}, got = {0};
         int64_t captured, launched;
         run(&all[i], true, &want, &captured, &launched);
@@ -337,6 +337,79 @@ static void expect_worked(const job *j, int64_t captured, int64_t launched)
     j->k->worked(j->k, &c, &l);
     assert_int_equal(c, captured);
     assert_int_equal(l, launched);
+}
+
+/* Gradients of steps whose weights are known after the losses; taken: places of graphs that others
+ * have. */
+static void in_parts(const training *t, int taken, bool parts, ds_buf *out, int64_t *launched)
+{
+    const size_t scratch[DS_KSLOTS] = {1 << 18, 1 << 18, 1 << 18, 1 << 18};
+    ds_kernels *k = open_device();
+    float loss[ROW], weight[ROW];
+    int64_t captured;
+    row r = {0};
+    ds_err err = {0};
+    ds_net *n;
+
+    ok(k->reserve(k, 4 << 20, scratch, &err), &err, "memory");
+    n = make_net(k, t);
+    ok(ds_net_reserve(n, 1 << 20, &err), &err, "memory");
+    make_row(&r, 1, 0, 0);
+    for (int i = 0; i < 2 * taken; i++) {
+        ds_netbatch other = r.b;
+        other.t = 1 + i / 2;
+        other.seqs = (ds_kseqs){(const int32_t[]){0, 1 + i / 2}, 1};
+        ok(ds_net_step(n, &other, 1.0f, false, DS_AGAIN_NONE, loss, &err), &err, "another");
+    }
+    for (uint64_t step = 1; step <= STEPS; step++) {
+        make_row(&r, step, 0, 0);
+        for (int i = 0; i < ROW; i++)
+            weight[i] = 0.25f * (float)(int)step * r.weight[i] * (float)(i - 5);
+        ok(ds_net_look(n, &r.b, loss, &err), &err, "the model before");
+        if (parts)
+            ok(ds_net_ahead(n, &r.b, 0.5f, t->recompute, loss, &err), &err, "ahead");
+        r.b.weight = weight;
+        ok(parts ? ds_net_back(n, &r.b, 0.5f, t->recompute, loss, &err)
+                 : ds_net_step(n, &r.b, 0.5f, true, t->recompute, loss, &err),
+           &err, "back");
+        assert_int_equal(ds_buf_put(out, loss, sizeof loss), 0);
+    }
+    ok(ds_net_finish_grads(n, &err), &err, "gradients");
+    const ds_params *p = ds_net_params(n);
+    float *all = malloc(p->ngrads * sizeof *all);
+    ok(k->download(k, all, p->grads, p->ngrads * sizeof *all, &err), &err, "gradients");
+    assert_int_equal(ds_buf_put(out, all, p->ngrads * sizeof *all), 0);
+    free(all);
+    ds_net_free(n);
+    k->worked(k, &captured, launched);
+    k->close(k);
+}
+
+/* Also where only the way forward has a place among the graphs, and the way back, which is asked
+ * for anew, has to go it again. */
+static void a_step_in_parts_has_the_bits_of_a_whole_one(void **state)
+{
+    static const training all[] = {
+        {.arch = DS_LLAMA, .lora = true, .dora = true, .recompute = DS_AGAIN_LAYER},
+        {.arch = DS_QWEN2, .f = DS_KBF16, .lora = true},
+        {.arch = DS_DEEPSEEK_V2, .lora = true, .recompute = DS_AGAIN_MLP},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i += SOME > 1 ? 3 : 1) {
+        ds_buf want = {0};
+        int64_t launched;
+        in_parts(&all[i], 0, false, &want, &launched);
+        for (int taken = 0; taken < 8; taken += 6) {
+            ds_buf got = {0};
+            in_parts(&all[i], taken, true, &got, &launched);
+            assert_int_equal(want.len, got.len);
+            assert_memory_equal(want.data, got.data, want.len);
+            assert_int_equal(launched, taken + (STEPS - 1) * (taken ? 2 : 3));
+            ds_buf_fini(&got);
+        }
+        ds_buf_fini(&want);
+    }
 }
 
 /* More shapes than are kept, in turns; later only one, and another takes a place that is stale. */
@@ -562,6 +635,7 @@ int main(void)
         cmocka_unit_test(a_step_has_the_bits_of_its_launches),
     };
     const struct CMUnitTest emulated[] = {
+        cmocka_unit_test(a_step_in_parts_has_the_bits_of_a_whole_one),
         cmocka_unit_test(as_many_are_kept_as_have_room),
         cmocka_unit_test(sequences_lie_in_buckets),
         cmocka_unit_test(what_is_forgotten_is_captured_anew),

@@ -163,15 +163,58 @@ typedef struct compared {
     const ds_pref_conf *c;
 } compared;
 
+/* As in training, dropout and all, and no way back. */
 static double total(ds_net *n, void *ctx)
 {
     compared *x = ctx;
-    double sums[DS_PREF_SUMS] = {0};
+    double sums[DS_PREF_SUMS] = {0}, slope[2];
+    float base[T], loss[T];
     ds_err err = {0};
 
-    if (ds_pairpass_look(&x->pass, n, &x->f->b, SIDE, x->c, true, sums, &err))
+    if (ds_net_look(n, &x->f->b, base, &err) ||
+        ds_net_ahead(n, &x->f->b, 1.0f, DS_AGAIN_NONE, loss, &err))
         fail_msg("%s", err.msg);
+    for (int s = 0; SIDE[s] != DS_SIDE_NONE; s += 2) {
+        ds_pref_answer a[2] = {{.logp = 0}, {.logp = 0}};
+        for (int i = SEQS[s]; i < SEQS[s + 2]; i++) {
+            ds_pref_answer *of = &a[i >= SEQS[s + 1]];
+            of->logp -= (double)loss[i];
+            of->base -= (double)base[i];
+            of->targets += x->f->b.weight[i] != 0.0f;
+        }
+        ds_pref_pair(x->c, a, sums, slope);
+    }
     return sums[DS_PREF_LOSS];
+}
+
+/* A step in two parts has the bits of a step that knew the weights, whatever it keeps. */
+static void in_two_parts(ds_net *n, const fixture *f, const ds_pref_conf *c, ds_pairpass *pass)
+{
+    ds_params *s = ds_net_params(n);
+    const size_t bytes = s->ngrads * sizeof *s->grads;
+    float *parts = malloc(bytes), loss[T], apart[T];
+    double sums[DS_PREF_SUMS];
+    ds_netbatch b = f->b;
+    ds_err err = {0};
+
+    assert_non_null(parts);
+    for (int r = 0; r < DS_RECOMPUTES; r++) {
+        memset(sums, 0, sizeof sums);
+        assert_int_equal(ds_params_zero(s, &err), 0);
+        assert_int_equal(
+            ds_pairpass_step(pass, n, &b, SIDE, c, 0.25f, (enum ds_recompute)r, sums, &err), 0);
+        assert_int_equal(ds_net_finish_grads(n, &err), 0);
+        memcpy(parts, s->grads, bytes);
+        memcpy(apart, pass->loss, sizeof apart);
+        b.weight = pass->weight;
+        assert_int_equal(ds_params_zero(s, &err), 0);
+        assert_int_equal(ds_net_step(n, &b, 0.25f, true, (enum ds_recompute)r, loss, &err), 0);
+        assert_int_equal(ds_net_finish_grads(n, &err), 0);
+        assert_memory_equal(parts, s->grads, bytes);
+        assert_memory_equal(apart, loss, sizeof loss);
+        b.weight = f->b.weight;
+    }
+    free(parts);
 }
 
 /* Dropout and all: the same one in both passes. */
@@ -179,15 +222,15 @@ static void gradients_of(ds_net *n, const fixture *f, const ds_pref_conf *c)
 {
     ds_params *s = ds_net_params(n);
     compared x = {.f = f, .c = c};
-    ds_netbatch b = f->b;
-    float loss[T];
+    double sums[DS_PREF_SUMS] = {0};
     int trained = 0;
     ds_err err = {0};
 
-    total(n, &x);
-    b.weight = x.pass.weight;
+    in_two_parts(n, f, c, &x.pass);
     assert_int_equal(ds_params_zero(s, &err), 0);
-    assert_int_equal(ds_net_step(n, &b, 1.0f, true, DS_AGAIN_MLP, loss, &err), 0);
+    assert_int_equal(ds_pairpass_step(&x.pass, n, &f->b, SIDE, c, 1.0f, DS_AGAIN_MLP, sums, &err),
+                     0);
+    assert_true(sums[DS_PREF_LOSS] == total(n, &x));
     assert_int_equal(ds_net_finish_grads(n, &err), 0);
     for (size_t i = 0; i < s->n; i++) {
         if (!s->p[i]->train)
@@ -242,8 +285,8 @@ static void kept_weights_are_the_model_before(void **state)
             free(w);
             free(d);
         }
-        assert_int_equal(ds_net_look(n, &f.b, DS_LOOK_TRAINING, now, &err), 0);
-        assert_int_equal(ds_net_look(n, &f.b, DS_LOOK_BASE, base, &err), 0);
+        assert_int_equal(ds_net_ahead(n, &f.b, 1.0f, DS_AGAIN_NONE, now, &err), 0);
+        assert_int_equal(ds_net_look(n, &f.b, base, &err), 0);
         assert_memory_equal(base, was, sizeof base);
         assert_memory_not_equal(base, now, sizeof base);
         gradients_of(n, &f, &dpo);
@@ -267,9 +310,9 @@ static void without_adapters_it_is_the_model_before(void **state)
             ds_net *n = make(k, (enum ds_arch)arch, 2, dora),
                    *old = plain(k, (enum ds_arch)arch, 2);
             assert_int_equal(ds_net_step(old, &f.b, 1.0f, false, DS_AGAIN_NONE, alone, &err), 0);
-            assert_int_equal(ds_net_look(n, &f.b, DS_LOOK_TRAINING, before, &err), 0);
-            assert_int_equal(ds_net_look(n, &f.b, DS_LOOK_BASE, base, &err), 0);
-            assert_int_equal(ds_net_look(n, &f.b, DS_LOOK_TRAINING, after, &err), 0);
+            assert_int_equal(ds_net_ahead(n, &f.b, 1.0f, DS_AGAIN_NONE, before, &err), 0);
+            assert_int_equal(ds_net_look(n, &f.b, base, &err), 0);
+            assert_int_equal(ds_net_ahead(n, &f.b, 1.0f, DS_AGAIN_NONE, after, &err), 0);
             assert_memory_equal(base, alone, sizeof base);
             assert_memory_equal(before, after, sizeof before);
             assert_memory_not_equal(base, before, sizeof base);

@@ -73,7 +73,7 @@ static int compute(stretches *s, ds_net *net, ds_err *err)
     if (!s->t)
         return 0;
     if (s->preference)
-        TRY(ds_pairpass_look(&s->pass, net, &b, s->side, s->preference, false, s->pref, err));
+        TRY(ds_pairpass_look(&s->pass, net, &b, s->side, s->preference, s->pref, err));
     else
         TRY(ds_net_step(net, &b, 1.0f, false, DS_AGAIN_NONE, s->loss, err));
     for (int32_t i = 0; !s->preference && i < s->t; i++)

@@ -101,10 +101,16 @@ int ds_net_step(ds_net *net, const ds_netbatch *b, float scale, bool grads, enum
 /* The weights as they are now are the model before; without it, it is the one that adapters were
  * put on. all: of everything; else of what is trained. */
 int ds_net_keep_before(ds_net *net, bool all, ds_err *err);
-/* The same without gradients: of the model before, without adapters; or as ds_net_step has it with
- * gradients, dropout included. */
-enum ds_look { DS_LOOK_BASE, DS_LOOK_TRAINING };
-int ds_net_look(ds_net *net, const ds_netbatch *b, enum ds_look what, float *loss, ds_err *err);
+/* The same without gradients, of the model before, without adapters. */
+int ds_net_look(ds_net *net, const ds_netbatch *b, float *loss, ds_err *err);
+/* ds_net_step with gradients in two parts, for weights that follow from the losses: ahead, which
+ * keeps what back needs; then back, of the same batch but for its weights, with the same scale and
+ * r, before anything else is asked of the network. Bits are those of ds_net_step with back's
+ * weights. What is computed twice is the product with the head. */
+int ds_net_ahead(ds_net *net, const ds_netbatch *b, float scale, enum ds_recompute r, float *loss,
+                 ds_err *err);
+int ds_net_back(ds_net *net, const ds_netbatch *b, float scale, enum ds_recompute r, float *loss,
+                ds_err *err);
 /* After the last micro-batch of a batch, before gradients are used. */
 int ds_net_finish_grads(ds_net *net, ds_err *err);
 /* Logits of chosen tokens: out[n][vocab], host memory. */

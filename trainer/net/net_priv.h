@@ -64,6 +64,13 @@ typedef struct arena {
     size_t peak;              /* the most that was lent at once */
 } arena;
 
+/* Where a step stands between its way forward and its way back. */
+typedef struct halfway {
+    void *last, *rstd, *dh; /* the last layer's output, of its norm, and room for its gradient */
+    void *loss;             /* of every token */
+    bool kept;              /* it does: all of it, and of every layer, is there */
+} halfway;
+
 /* Keys and values of a text so far, a layer after the other; for latent attention what they are
  * made of. */
 struct ds_kvcache {
@@ -90,6 +97,7 @@ struct ds_net {
     acts *acts;
     float *cs; /* rotary table, backend memory */
     arena mem;
+    halfway half;
     uint32_t modules;
     const ds_netbatch *b;
     ds_kstep step;         /* b's */

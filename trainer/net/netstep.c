@@ -14,6 +14,7 @@ void net_begin(ds_net *n, const ds_netbatch *b, bool dropout)
     n->b = b;
     n->step = (ds_kstep){.seed = b->seed, .step = b->step, .first = b->first_token};
     n->dropout = dropout;
+    n->half.kept = false;
     arena_back(n, 0, 0);
     n->k->release(n->k, NULL);
 }
@@ -242,14 +243,15 @@ static int backward(ds_net *n, int64_t t, int32_t low, enum ds_recompute r, void
     return 0;
 }
 
-/* A step, and where it leaves the loss of every token. */
+/* A step, or a part of one. */
+enum part { WHOLE, AHEAD, BACK };
 typedef struct pass {
     ds_net *n;
     const ds_netbatch *b;
     int32_t *ids;
+    enum part part;
     bool grads;
     enum ds_recompute r;
-    void *loss;
 } pass;
 
 int net_refresh(ds_net *n, ds_err *err)
@@ -258,26 +260,38 @@ int net_refresh(ds_net *n, ds_err *err)
     return dora_refresh(n, err);
 }
 
-/* All that a step asks of the backend, which may not have done it yet. */
+static int forward(const pass *s, int32_t low, ds_err *err)
+{
+    const ds_netbatch *b = s->b;
+    ds_net *n = s->n;
+    halfway *h = &n->half;
+
+    TRY(net_refresh(n, err));
+    TRY(act_get(n, &n->acts[0].h, b->t, n->c.hidden, err));
+    TRY(net_embed(n, b, s->ids, n->acts[0].h, err));
+    TRY(arena_get(n, &h->rstd, (size_t)b->t * 4, err));
+    TRY(net_forward(n, b->t, low, s->r, h->rstd, &h->last, err));
+    return s->grads ? act_get(n, &h->dh, b->t, n->c.hidden, err) : 0;
+}
+
+/* All that a step asks of the backend, which may not have done it yet. A way back whose way forward
+ * the backend did without asking does not know where that left things, and goes forward itself. */
 static int queue_step(void *ctx, ds_err *err)
 {
     const pass *s = ctx;
     const ds_netbatch *b = s->b;
     ds_net *n = s->n;
+    halfway *h = &n->half;
+    const bool back = s->grads && s->part != AHEAD;
     const int32_t low = s->grads ? lowest(n) : n->c.layers;
-    void *last, *rstd, *dh = NULL;
 
-    TRY(net_refresh(n, err));
-    TRY(act_get(n, &n->acts[0].h, b->t, n->c.hidden, err));
-    TRY(net_embed(n, b, s->ids, n->acts[0].h, err));
-    TRY(arena_get(n, &rstd, (size_t)b->t * 4, err));
-    TRY(net_forward(n, b->t, low, s->r, rstd, &last, err));
-    if (s->grads)
-        TRY(act_get(n, &dh, b->t, n->c.hidden, err));
-    TRY(loss_pass(n, b, last, rstd, dh, s->loss, err));
-    if (s->grads)
-        TRY(backward(n, b->t, low, s->r, dh, err));
-    return s->grads && low < 0 ? embed_back(n, b, s->ids, dh, err) : 0;
+    if (!h->kept)
+        TRY(forward(s, low, err));
+    TRY(loss_pass(n, b, h->last, h->rstd, back ? h->dh : NULL, h->loss, err));
+    h->kept = s->part == AHEAD;
+    if (back)
+        TRY(backward(n, b->t, low, s->r, h->dh, err));
+    return back && low < 0 ? embed_back(n, b, s->ids, h->dh, err) : 0;
 }
 
 /* The numbers of a batch, in this order in every step. */
@@ -298,11 +312,12 @@ static void numbers_of(ds_kpiece p[NUMBERS], const ds_net *n, const ds_netbatch 
     p[STEP] = (ds_kpiece){&n->step, sizeof n->step};
 }
 
-static ds_kwork work_of(const ds_net *n, const ds_netbatch *b, bool grads, enum ds_recompute r)
+static ds_kwork work_of(const ds_net *n, const ds_netbatch *b, const pass *s)
 {
-    const uint32_t how = (uint32_t)n->dropout << 7 | (uint32_t)n->bare << 6 | (uint32_t)r << 4 |
+    const uint32_t how = (uint32_t)s->part << 8 | (uint32_t)n->dropout << 7 |
+                         (uint32_t)n->bare << 6 | (uint32_t)s->r << 4 |
                          (uint32_t)(b->first_token % 4) << 2 | (uint32_t)n->k->unlisted << 1 |
-                         (uint32_t)grads;
+                         (uint32_t)s->grads;
 
     return (ds_kwork){.of = &n->params, .t = b->t, .seqs = b->seqs.n, .how = how};
 }
@@ -316,7 +331,7 @@ static int send_ahead(const ds_net *n, const pass *s, ds_err *err)
 
     if (!n->k->work_ahead || !b || b->t <= 0)
         return 0;
-    ds_kwork w = work_of(n, b, s->grads, s->r);
+    ds_kwork w = work_of(n, b, s);
     TRY(split_ids(n, b, &ids, err));
     numbers_of(numbers, n, b, ids);
     w.numbers = numbers;
@@ -326,50 +341,66 @@ static int send_ahead(const ds_net *n, const pass *s, ds_err *err)
     return rc;
 }
 
-static int step(ds_net *n, const ds_netbatch *b, float scale, bool grads, bool dropout,
-                enum ds_recompute r, float *loss, ds_err *err)
+/* Of p what it is and how; the memory of the way forward stays for a way back from it. */
+static int step(ds_net *n, const ds_netbatch *b, float scale, const pass *p, float *loss,
+                ds_err *err)
 {
-    pass s = {.n = n, .b = b, .grads = grads, .r = r};
+    const bool go_on = p->part == BACK && n->half.kept;
     ds_kpiece numbers[NUMBERS];
+    pass s = *p;
     int rc;
 
     if (b->t <= 0)
         return 0;
-    net_begin(n, b, dropout);
-    ds_kwork w = work_of(n, b, grads, r);
+    s.n = n;
+    s.b = b;
+    if (!go_on)
+        net_begin(n, b, s.grads);
+    n->b = b;
+    ds_kwork w = work_of(n, b, &s);
     n->step.scale = (double)scale;
     rc = net_ids(n, b, &s.ids, err);
     numbers_of(numbers, n, b, s.ids);
     w.numbers = numbers;
     w.n = NUMBERS;
-    rc = rc ? rc : arena_get(n, &s.loss, (size_t)b->t * 4, err);
+    if (!rc && !go_on)
+        rc = arena_get(n, &n->half.loss, (size_t)b->t * 4, err);
     rc = rc ? rc : ds_kwork_do(n->k, &w, queue_step, &s, err);
     rc = rc ? rc : send_ahead(n, &s, err);
-    rc = rc ? rc : n->k->download(n->k, loss, s.loss, (size_t)b->t * 4, err);
+    rc = rc ? rc : n->k->download(n->k, loss, n->half.loss, (size_t)b->t * 4, err);
     rc = rc ? rc : n->k->sync(n->k, err);
     free(s.ids);
     n->b = NULL;
+    n->half.kept = n->half.kept && !rc;
     return rc;
 }
 
 int ds_net_step(ds_net *n, const ds_netbatch *b, float scale, bool grads, enum ds_recompute r,
                 float *loss, ds_err *err)
 {
-    return step(n, b, scale, grads, grads, r, loss, err);
+    return step(n, b, scale, &(pass){.grads = grads, .r = r}, loss, err);
 }
 
-int ds_net_look(ds_net *n, const ds_netbatch *b, enum ds_look what, float *loss, ds_err *err)
+int ds_net_ahead(ds_net *n, const ds_netbatch *b, float scale, enum ds_recompute r, float *loss,
+                 ds_err *err)
 {
-    const bool base = what == DS_LOOK_BASE;
+    return step(n, b, scale, &(pass){.part = AHEAD, .grads = true, .r = r}, loss, err);
+}
 
-    if (base && (n->prompt || n->rows.in))
+int ds_net_back(ds_net *n, const ds_netbatch *b, float scale, enum ds_recompute r, float *loss,
+                ds_err *err)
+{
+    return step(n, b, scale, &(pass){.part = BACK, .grads = true, .r = r}, loss, err);
+}
+
+int ds_net_look(ds_net *n, const ds_netbatch *b, float *loss, ds_err *err)
+{
+    if (n->prompt || n->rows.in)
         return ds_fail(err, DS_FAIL, "a model without its %s is not to be had",
                        n->prompt ? "virtual tokens" : "trained tokens");
-    if (base)
-        net_bare(n, true);
-    const int rc = step(n, b, 1.0f, false, !base, DS_AGAIN_NONE, loss, err);
-    if (base)
-        net_bare(n, false);
+    net_bare(n, true);
+    const int rc = ds_net_step(n, b, 1.0f, false, DS_AGAIN_NONE, loss, err);
+    net_bare(n, false);
     return rc;
 }
 
