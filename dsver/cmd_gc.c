@@ -40,7 +40,9 @@ const ds_command ds_ver_gc = {
         "from it: packs that no ref of its catalog needs are condemned, and deleted by the "
         "first run more than --grace later (by the remote's clock), unless they are needed "
         "again by then. So it takes two runs, and --grace must be longer than the longest "
-        "push. Parts of packs whose push died before that time and was not taken up again go, "
+        "push. When there are more than 64 small packs, the smallest are joined: what is needed of "
+        "them is sent anew, in larger ones, and they are condemned. Parts of packs whose push died "
+        "before that time and was not taken up again go, "
         "too. What was erased goes at once.",
     .run = run,
 };
@@ -90,9 +92,10 @@ static void say_remote(const ds_remoteswept *g, bool dry_run, bool json)
                g->condemned_bytes);
         printf(",\"waiting\":%" PRIu64 ",\"waiting_bytes\":%" PRIu64 ",\"spared\":%" PRIu64
                ",\"deleted\":%" PRIu64 ",\"deleted_bytes\":%" PRIu64 ",\"rewritten\":%" PRIu64
-               ",\"erased\":%" PRIu64 ",\"uploads\":%" PRIu64 ",\"uploads_open\":%" PRIu64 "}\n",
+               ",\"joined\":%" PRIu64 ",\"joined_bytes\":%" PRIu64 ",\"erased\":%" PRIu64
+               ",\"uploads\":%" PRIu64 ",\"uploads_open\":%" PRIu64 "}\n",
                g->waiting, g->waiting_bytes, g->spared, g->deleted, g->deleted_bytes, g->rewritten,
-               g->erased, g->uploads.ended, g->uploads.open);
+               g->joined, g->joined_bytes, g->erased, g->uploads.ended, g->uploads.open);
         return;
     }
     printf("%" PRIu64 " version%s, %" PRIu64 " pack%s, %s; %s%" PRIu64 " (%s), condemned %" PRIu64
@@ -101,6 +104,9 @@ static void say_remote(const ds_remoteswept *g, bool dry_run, bool json)
            dry_run ? "would delete " : "deleted ", g->deleted, verb_bytes(gone, g->deleted_bytes),
            g->condemned, verb_bytes(going, g->condemned_bytes), g->waiting,
            verb_bytes(waiting, g->waiting_bytes));
+    if (g->joined)
+        printf("%s%" PRIu64 " small packs (%s)\n", dry_run ? "would join " : "joined ", g->joined,
+               verb_bytes(gone, g->joined_bytes));
     if (g->uploads.ended)
         printf("%" PRIu64 " upload%s that died %s\n", g->uploads.ended, ds_s(g->uploads.ended),
                dry_run ? "would end" : "ended");

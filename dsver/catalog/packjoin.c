@@ -16,6 +16,19 @@ enum {
 };
 static const uint64_t large = (uint64_t)64 << 20; /* these are gc's */
 
+size_t ds_packjoin_count(const uint64_t *size, size_t n)
+{
+    uint64_t sum = 0;
+    size_t k = n;
+    while (k > 1 && size[k - 1] >= GROWTH * size[k - 2])
+        k--;
+    for (size_t i = 0; i < k; i++)
+        sum += size[i];
+    for (; k < n && size[k] < GROWTH * sum; k++)
+        sum += size[k];
+    return k;
+}
+
 typedef struct small {
     const char *name; /* lent by the folder's list */
     uint64_t size;
@@ -56,20 +69,18 @@ static int list(ds_buf *v, const ds_packdir *d, ds_err *err)
     return 0;
 }
 
-/* How many of the smallest are to be joined, so that each of those that stay is as large as all
- * smaller ones together, and more: so an object is copied a few times in the store's life, however
- * many commits there are, and packs stay few. */
-static size_t how_many(const small *v, size_t n)
+/* How many of the smallest go into one now. */
+static int how_many(size_t *k, const small *v, size_t n, ds_err *err)
 {
-    uint64_t sum = 0;
-    size_t k = n;
-    while (k > 1 && v[k - 1].size >= GROWTH * v[k - 2].size)
-        k--;
-    for (size_t i = 0; i < k; i++)
-        sum += v[i].size;
-    for (; k < n && v[k].size < GROWTH * sum; k++)
-        sum += v[k].size;
-    return k < AT_ONCE ? k : AT_ONCE;
+    uint64_t *size = calloc(n, sizeof *size);
+    if (!size)
+        return ds_fail_nomem(err);
+    for (size_t i = 0; i < n; i++)
+        size[i] = v[i].size;
+    *k = ds_packjoin_count(size, n);
+    *k = *k < AT_ONCE ? *k : AT_ONCE;
+    free(size);
+    return 0;
 }
 
 /* The index first: git finds packs by their indexes. */
@@ -118,8 +129,9 @@ static int join_alone(ds_catalog *c, const char *store, ds_err *err)
     const size_t n = all.len / sizeof *v;
     if (!rc && n > DS_PACKJOIN_MAX) {
         qsort(v, n, sizeof *v, by_size);
-        const size_t k = how_many(v, n);
-        rc = k > 1 ? join(c, &d, v, k, err) : 0;
+        size_t k = 0;
+        rc = how_many(&k, v, n, err);
+        rc = rc || k < 2 ? rc : join(c, &d, v, k, err);
     }
     ds_buf_fini(&all);
     ds_packdir_fini(&d);

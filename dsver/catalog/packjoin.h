@@ -13,6 +13,11 @@
 
 enum { DS_PACKJOIN_MAX = 64 };
 
+/* Of n packs, the smallest first: how many of these are to become one, so that each of those that
+ * stay is as large as all smaller ones together, and more. So an object is copied a few times in
+ * its life, however many packs come, and packs stay few. Less than 2: none. */
+size_t ds_packjoin_count(const uint64_t *size, size_t n);
+
 /* For one who holds the store (ds_objstore_hold) and whose refs have moved. store: its folder. 1
  * packs were joined; 0 there was no need, or somebody else is at work on what the packs hold; < 0
  * they stay as they are. */

@@ -108,7 +108,7 @@ static int take_rounds(ds_objindex *ix, ds_err *err)
         rc = rc ? rc
                 : ds_index_exec(ix,
                                 TAKE BASES_IN " AND c.id NOT IN (SELECT id FROM pieces)"
-                                              " ORDER BY c.chain, k.name, c.off",
+                                              " ORDER BY c.chain, k.size DESC, k.name, c.off",
                                 "adopting packs", err);
         if (rc == 0 && sqlite3_changes(ix->db) == 0)
             break;

@@ -31,6 +31,9 @@
 /* No payload is longer than its piece: what does not shrink is stored raw. */
 #define DS_OBJECT_MAX (DS_OBJHEAD_MAX + DS_OBJ_MAX + DS_OBJSUM)
 #define DS_PACK_TARGET ((uint64_t)64 << 20)
+/* Packs of fewer bytes are joined once there are more than so many. */
+#define DS_PACK_SMALL (DS_PACK_TARGET / 4)
+#define DS_PACK_SMALL_MAX 64
 
 enum ds_codec_id { DS_CODEC_RAW = 0, DS_CODEC_ZSTD = 1, DS_CODEC_DELTA = 2 };
 

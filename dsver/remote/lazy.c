@@ -80,6 +80,8 @@ static int fetch(ds_lazy *z, const ds_shaset *want, ds_err *err)
     int rc = 0;
     if (!z->open) {
         rc = ds_link_open(&z->link, z->store, z->name, err);
+        if (!rc)
+            (void)ds_remoteindex_avoid(z->link.index, true);
         rc = rc ? rc : ds_remoteindex_refresh(z->link.index, &state, err);
         z->open = rc == 0;
         if (rc)
@@ -90,7 +92,7 @@ static int fetch(ds_lazy *z, const ds_shaset *want, ds_err *err)
     rc = rc ? rc : ds_objstore_hold(z->store->objs, err);
     if (rc)
         return rc;
-    rc = ds_transfer_fetch(&moved, &t, want, err);
+    rc = ds_sync_get(&moved, &state, &z->link, &t, want, err);
     ds_objstore_release(z->store->objs);
     return rc;
 }

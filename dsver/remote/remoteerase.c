@@ -259,7 +259,7 @@ static int fetch_instead(ds_link *l, const ds_overlay *old, const ds_overlay *fr
     if (!want->n)
         return 0;
     int rc = ds_remoteindex_refresh(l->index, &state, err);
-    rc = rc ? rc : ds_transfer_fetch(&moved, &t, want, err);
+    rc = rc ? rc : ds_sync_get(&moved, &state, l, &t, want, err);
     if (rc || !moved.missing)
         return rc;
     rc = ds_erasecheck_make(l->store, old, fresh, err);

@@ -88,16 +88,7 @@ static int fetch_pieces(fetching *f, ds_err *err)
     if (!rc && want.n && !f->looked)
         rc = ds_remoteindex_refresh(l->index, &f->state, err);
     if (!rc && want.n)
-        rc = ds_transfer_fetch(&f->out->moved, &t, &want, err);
-    if (!rc && f->looked && f->out->moved.missing) { /* somebody pushed between the two looks */
-        const ds_moved first = f->out->moved;
-        t.ahead = NULL;
-        rc = ds_remoteindex_refresh(l->index, &f->state, err);
-        rc = rc ? rc : ds_transfer_fetch(&f->out->moved, &t, &want, err);
-        f->out->moved.pieces += first.pieces;
-        f->out->moved.packs += first.packs;
-        f->out->moved.bytes += first.bytes;
-    }
+        rc = ds_sync_get(&f->out->moved, &f->state, l, &t, &want, err);
     if (!rc && f->out->moved.missing) {
         ds_sha_hex(hex, &f->out->moved.first_missing);
         rc = ds_fail(err, DS_CORRUPT,
@@ -322,7 +313,9 @@ static int with_hold(int (*fn)(fetching *f, ds_err *err), fetching *f, ds_err *e
 int ds_sync_fetch(ds_synced *out, ds_link *l, const ds_sync_opts *o, ds_err *err)
 {
     fetching f = {.l = l, .o = o, .out = out};
+    const bool avoids = ds_remoteindex_avoid(l->index, true);
     int rc = with_hold(fetch, &f, err);
+    (void)ds_remoteindex_avoid(l->index, avoids);
     ds_err lost = {0};
     int settled = ds_erasure_settle(l->store, rc ? &lost : err);
     return rc ? rc : settled;

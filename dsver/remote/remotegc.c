@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "packjoin.h"
 #include "refs.h"
 #include "remotedrop.h"
 #include "remotepurge.h"
@@ -252,21 +253,64 @@ static int on_piece(void *ctx, const ds_objloc *loc)
     return ds_shaset_has(k->live, &loc->id) ? ds_shaset_add(k->keep, &loc->id, NULL, k->err) : 0;
 }
 
-/* Packs of which less than half is needed: that half is put into new ones. */
-static int rewrite_half(farsweep *s, ds_err *err)
+/* ---- what is needed of them goes into other packs ---- */
+
+static int by_size(const void *a, const void *b)
+{
+    const farpack *x = *(farpack *const *)a, *y = *(farpack *const *)b;
+    return x->size != y->size ? (x->size > y->size) - (x->size < y->size)
+                              : ds_sha_cmp(&x->name, &y->name);
+}
+
+/* Those that are small, when they are many: a clone asks for each. */
+static int choose_small(ds_shaset *leaving, const farsweep *s, ds_err *err)
+{
+    farpack **v = calloc(packs_n(s) + 1, sizeof(farpack *));
+    uint64_t *size = calloc(packs_n(s) + 1, sizeof *size);
+    int rc = v && size ? 0 : ds_fail_nomem(err);
+    size_t n = 0, k = 0;
+    for (size_t i = 0; !rc && i < packs_n(s); i++)
+        if (pack_at(s, i)->live_bytes > pack_at(s, i)->size / 2 &&
+            pack_at(s, i)->size < DS_PACK_SMALL)
+            v[n++] = pack_at(s, i);
+    if (n)
+        qsort(v, n, sizeof(farpack *), by_size);
+    for (size_t i = 0; i < n; i++)
+        size[i] = v[i]->size;
+    if (n > DS_PACK_SMALL_MAX)
+        k = ds_packjoin_count(size, n);
+    for (size_t i = 0; !rc && k > 1 && i < k; i++) {
+        s->out->joined_bytes += v[i]->size;
+        rc = ds_shaset_add(leaving, &v[i]->name, NULL, err);
+    }
+    s->out->joined = k > 1 ? k : 0;
+    free(v);
+    free(size);
+    return rc;
+}
+
+/* Those of which less than half is needed. */
+static int choose_half(ds_shaset *leaving, const farsweep *s, ds_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && i < packs_n(s); i++)
+        if (pack_at(s, i)->live_bytes && pack_at(s, i)->live_bytes <= pack_at(s, i)->size / 2) {
+            s->out->rewritten++;
+            rc = ds_shaset_add(leaving, &pack_at(s, i)->name, NULL, err);
+        }
+    return rc;
+}
+
+static int put_anew(farsweep *s, ds_err *err)
 {
     ds_shaset leaving = {0}, keep = {0}, none = {0};
     living k = {.live = &s->live, .keep = &keep, .err = err};
-    int rc = 0;
-    for (size_t i = 0; !rc && i < packs_n(s); i++) {
-        const farpack *p = pack_at(s, i);
-        if (!p->live_bytes || p->live_bytes > p->size / 2)
-            continue;
-        rc = ds_shaset_add(&leaving, &p->name, NULL, err);
-        rc = rc ? rc
-                : ds_objindex_pieces(ds_remoteindex_get(s->l->index), p->row, on_piece, &k, err);
-    }
-    s->out->rewritten = leaving.n;
+    int rc = choose_half(&leaving, s, err);
+    rc = rc ? rc : choose_small(&leaving, s, err);
+    for (size_t i = 0; !rc && i < packs_n(s); i++)
+        if (ds_shaset_has(&leaving, &pack_at(s, i)->name))
+            rc = ds_objindex_pieces(ds_remoteindex_get(s->l->index), pack_at(s, i)->row, on_piece,
+                                    &k, err);
     if (!rc && leaving.n && !s->dry_run)
         rc = ds_remote_rewrite(s->l, &leaving, &keep, &none, err);
     for (size_t i = 0; !rc && i < packs_n(s); i++)
@@ -299,7 +343,7 @@ static int condemn_dead(farsweep *s, ds_err *err)
             rc = condemn(s, &p->name, p->size, err);
     }
     rc = rc ? rc : condemn_bare(s, &counted, err); /* before new packs appear */
-    rc = rc ? rc : rewrite_half(s, err);
+    rc = rc ? rc : put_anew(s, err);
     ds_shaset_fini(&counted);
     return rc;
 }

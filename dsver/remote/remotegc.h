@@ -2,7 +2,8 @@
  *
  * Two runs, at least a time of grace apart: the first condemns packs (remotemarks.h), the second
  * deletes those that are still not needed. Packs of which less than half is needed are written anew
- * and condemned. Who pushes meanwhile loses nothing, as long as no push takes longer than the grace
+ * and condemned; so are small ones, when they are many: each costs who clones a request or two. Who
+ * pushes meanwhile loses nothing, as long as no push takes longer than the grace
  * between its last look and its refs. What was erased goes at once.
  *
  * The caller has fetched the remote's erasures (remoteerase.h).
@@ -19,9 +20,10 @@ typedef struct ds_remoteswept {
     uint64_t waiting, waiting_bytes;     /* condemned before: their time is not over */
     uint64_t spared;                     /* condemned before, and needed again */
     uint64_t deleted, deleted_bytes;
-    uint64_t rewritten;        /* what is needed of them lies in other packs now */
-    uint64_t erased;           /* packs that held erased pieces, and are gone */
-    ds_remote_uploads uploads; /* of packs: ended those begun before the grace */
+    uint64_t rewritten; /* packs mostly not needed: what is needed of them lies in others now */
+    uint64_t joined, joined_bytes; /* small packs: the same */
+    uint64_t erased;               /* packs that held erased pieces, and are gone */
+    ds_remote_uploads uploads;     /* of packs: ended those begun before the grace */
 } ds_remoteswept;
 
 /* grace: seconds, by the remote's clock. DS_CORRUPT, with nothing removed, when the remote lacks

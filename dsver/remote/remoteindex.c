@@ -10,6 +10,7 @@
 
 #include "io.h"
 #include "pool.h"
+#include "remotemarks.h"
 #include "sig.h"
 #include "store.h"
 #include "sumvfs.h"
@@ -24,8 +25,9 @@ struct ds_remoteindex {
     char *path;
     ds_buf list; /* listed, sorted by name */
     const ds_shaset *skip;
-    int lock; /* shared by all who use the cache: nobody empties it under others. -1: none */
-    bool own; /* ix is ours alone */
+    bool avoid; /* condemned packs, unless known */
+    int lock;   /* shared by all who use the cache: nobody empties it under others. -1: none */
+    bool own;   /* ix is ours alone */
 };
 
 void ds_remote_pack_name(char out[80], const ds_sha *pack, const char *ending)
@@ -163,6 +165,13 @@ bool ds_remoteindex_listed(const ds_remoteindex *x, const ds_sha *pack, uint64_t
 void ds_remoteindex_skip(ds_remoteindex *x, const ds_shaset *packs)
 {
     x->skip = packs;
+}
+
+bool ds_remoteindex_avoid(ds_remoteindex *x, bool condemned)
+{
+    const bool was = x->avoid;
+    x->avoid = condemned;
+    return was;
 }
 
 static bool skipped(const ds_remoteindex *x, const ds_sha *pack)
@@ -382,9 +391,30 @@ static int take_heads(ds_remoteindex *x, const fetch *f, ds_remotestate *state, 
                                   err);
 }
 
+/* The largest first; what is not there is behind all. */
+static int by_size(const void *a, const void *b)
+{
+    const listed *x = *(const listed *const *)a, *y = *(const listed *const *)b;
+    const uint64_t n = x->pack + 1, m = y->pack + 1;
+    return n != m ? (n < m) - (n > m) : ds_sha_cmp(&x->name, &y->name);
+}
+
+static int put_in_order(const listed ***out, const ds_remoteindex *x, ds_err *err)
+{
+    *out = calloc(list_n(x) + 1, sizeof **out);
+    if (!*out)
+        return ds_fail_nomem(err);
+    for (size_t i = 0; i < list_n(x); i++)
+        (*out)[i] = &list_at(x)[i];
+    if (list_n(x))
+        qsort(*out, list_n(x), sizeof **out, by_size);
+    return 0;
+}
+
 /* Fetches by many, takes in one after the other. */
 static int take_new(ds_remoteindex *x, const ds_buf *names, ds_remotestate *state, ds_err *err)
 {
+    const listed **order = NULL;
     fetch jobs[FETCHERS];
     ds_pool *pool = NULL;
     size_t next = 0, idle = 0;
@@ -392,10 +422,11 @@ static int take_new(ds_remoteindex *x, const ds_buf *names, ds_remotestate *stat
     memset(jobs, 0, sizeof jobs);
     for (size_t i = 0; i < FETCHERS; i++)
         free_jobs[idle++] = &jobs[i];
-    int rc = ds_pool_new(&pool, FETCHERS, FETCHERS, fetch_heads, x, err);
+    int rc = put_in_order(&order, x, err);
+    rc = rc ? rc : ds_pool_new(&pool, FETCHERS, FETCHERS, fetch_heads, x, err);
     while (!rc) {
         for (; !rc && idle && next < list_n(x); next++) {
-            const listed *l = &list_at(x)[next];
+            const listed *l = order[next];
             if (is_known(names, &l->name) || skipped(x, &l->name))
                 continue;
             if (l->pack == UINT64_MAX || l->heads == UINT64_MAX) {
@@ -417,15 +448,41 @@ static int take_new(ds_remoteindex *x, const ds_buf *names, ds_remotestate *stat
     ds_pool_free(pool);
     for (size_t i = 0; i < FETCHERS; i++)
         ds_buf_fini(&jobs[i].text);
+    free(order);
+    return rc;
+}
+
+/* Takes those out of the list that are condemned and not known. */
+static int leave_out(ds_remoteindex *x, const ds_marks *marks, ds_err *err)
+{
+    ds_buf names = {0};
+    listed *l = list_at(x);
+    size_t to = 0;
+    int rc = x->ix ? 0 : open_cache(x, err);
+    if (!rc && ds_objindex_packs(x->ix, add_name, &names, err))
+        rc = ds_fail_nomem(err);
+    if (names.len)
+        qsort(names.data, names.len / sizeof(ds_sha), sizeof(ds_sha), ds_sha_cmp);
+    for (size_t i = 0; !rc && i < list_n(x); i++)
+        if (!ds_marks_find(marks, &l[i].name) || is_known(&names, &l[i].name))
+            l[to++] = l[i];
+    if (!rc)
+        x->list.len = to * sizeof *l;
+    ds_buf_fini(&names);
     return rc;
 }
 
 int ds_remoteindex_list(ds_remoteindex *x, ds_err *err)
 {
+    ds_marks marks = {.me = 0};
     ds_buf_reset(&x->list);
-    int rc = ds_remote_list(x->remote, "packs/", on_file, x, err);
+    int rc = x->avoid ? ds_marks_list(&marks, x->remote, err) : 0;
+    rc = rc ? rc : ds_remote_list(x->remote, "packs/", on_file, x, err);
     if (!rc)
         join_listed(x);
+    if (!rc && marks.v.len)
+        rc = leave_out(x, &marks, err);
+    ds_marks_fini(&marks);
     return rc;
 }
 
@@ -440,6 +497,7 @@ int ds_remoteindex_take(ds_remoteindex *x, ds_remotestate *state, ds_err *err)
         rc = begin_anew(x, err);
     }
     rc = rc ? rc : forget_waiting(x, &k.names, err);
+    state->gone = k.gone;
     state->packs = k.names.len / sizeof(ds_sha);
     bool begun = !rc;
     rc = rc ? rc : ds_objindex_adopt_begin(x->ix, err);

@@ -9,6 +9,9 @@
  * A pack counts when its heads are there and agree with its length; a pack that lost its end, or
  * whose heads have not come yet, holds nothing for us, and is counted.
  *
+ * A piece may lie in several packs, and the index knows one of them: of those that come together
+ * the largest that holds it, so that what was joined is read instead of what it was joined from.
+ *
  * One thread at a time for refresh; look-ups from any (objindex.h).
  */
 #ifndef DS_REMOTEINDEX_H
@@ -25,6 +28,7 @@ typedef struct ds_remotestate {
     uint64_t packs;   /* that count */
     uint64_t bare;    /* without heads: a push that died or is under way */
     uint64_t damaged; /* heads and pack do not agree */
+    bool gone;        /* some that were known are there no more */
     char first[160];  /* of those: the pack's name and what is wrong */
 } ds_remotestate;
 
@@ -38,6 +42,10 @@ int ds_remoteindex_list(ds_remoteindex *x, ds_err *err);
 int ds_remoteindex_take(ds_remoteindex *x, ds_remotestate *state, ds_err *err);
 /* Lent until the next refresh; not before the first. */
 ds_objindex *ds_remoteindex_get(ds_remoteindex *x);
+/* From the next refresh on packs that a gc has condemned, and that are not known yet, are as if
+ * they were not there: what they hold mostly lies in others too. For who only reads, and looks
+ * again without when something is missing. Returns what was so before. */
+bool ds_remoteindex_avoid(ds_remoteindex *x, bool condemned);
 /* From the next refresh on these packs count for nothing; borrowed, NULL: none. */
 void ds_remoteindex_skip(ds_remoteindex *x, const ds_shaset *packs);
 /* The i-th pack of what the last refresh listed, with or without heads: false past the last. */

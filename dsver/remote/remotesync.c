@@ -248,13 +248,46 @@ int ds_sync_goes_on(ds_store *s, const git_oid *a, const git_oid *b, ds_err *err
     return rc < 0 ? ds_fail_git_read(err, "catalog: its history cannot be followed") : rc;
 }
 
+/* 1 when it may go better now than it did, with `was`: what is known of the remote is of now. */
+static int look_again(ds_remotestate *state, ds_link *l, int was, ds_err *err)
+{
+    const bool avoids = ds_remoteindex_avoid(l->index, false);
+    const int rc = ds_remoteindex_refresh(l->index, state, err);
+    (void)ds_remoteindex_avoid(l->index, avoids);
+    return rc ? rc : !was || state->gone;
+}
+
+int ds_sync_get(ds_moved *out, ds_remotestate *state, ds_link *l, const ds_transfer *t,
+                const ds_shaset *want, ds_err *err)
+{
+    ds_transfer anew = *t;
+    ds_err why = {0};
+    int rc = ds_transfer_fetch(out, t, want, &why);
+    if (!rc && !out->missing)
+        return 0;
+    if (rc && rc != DS_CORRUPT)
+        return ds_fail_as(err, &why);
+    const int more = look_again(state, l, rc, rc ? NULL : err);
+    if (more <= 0)
+        return rc ? ds_fail_as(err, &why) : more;
+    const ds_moved first = *out;
+    anew.ahead = NULL;
+    rc = ds_transfer_fetch(out, &anew, want, err);
+    out->pieces += first.pieces;
+    out->packs += first.packs;
+    out->bytes += first.bytes;
+    return rc;
+}
+
 static int pieces(ds_moved *out, ds_link *l, const ds_shaset *want, ds_err *err)
 {
     ds_remotestate state;
     char hex[65];
     ds_transfer t = {.objs = l->store->objs, .remote = l->remote, .index = l->index};
+    const bool avoids = ds_remoteindex_avoid(l->index, true);
     int rc = ds_remoteindex_refresh(l->index, &state, err);
-    rc = rc ? rc : ds_transfer_fetch(out, &t, want, err);
+    rc = rc ? rc : ds_sync_get(out, &state, l, &t, want, err);
+    (void)ds_remoteindex_avoid(l->index, avoids);
     if (!rc && out->missing) {
         ds_sha_hex(hex, &out->first_missing);
         rc = ds_fail(err, DS_CORRUPT, "%s: lacks %llu of these pieces, first %s",

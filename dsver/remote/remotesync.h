@@ -112,6 +112,10 @@ bool ds_sync_has_object(ds_store *s, const git_oid *id);
 int ds_sync_objects(ds_link *l, const ds_buf *ids, ds_err *err);
 /* The commits (git_oid) that all of its refs lead to, and brings them. */
 int ds_sync_commits(ds_buf *commits, ds_link *l, const ds_gitrefs *there, ds_err *err);
+/* ds_transfer_fetch, by what was known of the remote (ds_remoteindex_avoid); once more when it
+ * lacks some by that, or packs have gone there: others push and collect meanwhile. */
+int ds_sync_get(ds_moved *out, ds_remotestate *state, ds_link *l, const ds_transfer *t,
+                const ds_shaset *want, ds_err *err);
 /* The commit that an object is or, for a tag, leads to: 1, 0 none, < 0. */
 int ds_sync_commit(ds_store *s, const git_oid *id, git_oid *commit, ds_err *err);
 

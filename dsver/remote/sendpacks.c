@@ -203,8 +203,9 @@ static int copy_object(sending *s, const ds_place *p, ds_err *err)
 
 static int send_haul(sending *s, const ds_hauls *h, const ds_haul *u, ds_err *err)
 {
+    const bool joins = s->t->leaving && u->pack.size < DS_PACK_SMALL; /* with its neighbours */
     int rc = 0;
-    if (u->whole) {
+    if (u->whole && !joins) {
         size_t cap = strlen(s->t->objs->dir) + 80;
         char *path = malloc(cap);
         if (path)

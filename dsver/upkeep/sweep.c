@@ -15,8 +15,6 @@
 
 #include "gccore.h"
 
-#define SMALL_PACK (DS_PACK_TARGET / 4)
-#define SMALL_PACKS_MAX 64
 
 /* What came after the beginning is live. */
 bool ds_objgc_marked(const ds_objgc *gc, int64_t row)
@@ -223,10 +221,10 @@ static void decide(ds_objgc *gc)
             : p->live_bytes * 2 < p->size || (gc->purge && p->live != p->objects) || is_in_part(p)
                 ? DS_FATE_REWRITE
                 : DS_FATE_KEEP;
-        small += p->fate != DS_FATE_DELETE && p->size < SMALL_PACK;
+        small += p->fate != DS_FATE_DELETE && p->size < DS_PACK_SMALL;
     }
-    for (size_t i = 0; small > SMALL_PACKS_MAX && !gc->whole && i < gc->npacks; i++)
-        if (gc->packs[i].fate == DS_FATE_KEEP && gc->packs[i].size < SMALL_PACK &&
+    for (size_t i = 0; small > DS_PACK_SMALL_MAX && !gc->whole && i < gc->npacks; i++)
+        if (gc->packs[i].fate == DS_FATE_KEEP && gc->packs[i].size < DS_PACK_SMALL &&
             !is_left(gc, &gc->packs[i]))
             gc->packs[i].fate = DS_FATE_REWRITE;
 }

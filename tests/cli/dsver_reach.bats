@@ -297,6 +297,58 @@ frees_in_two() {
     frees_in_two
 }
 
+# joins: many small packs become few by gc in the store gc; $dir is where they lie.
+joins() {
+    local i gc=(dsver gc --remote origin --store gc)
+    before=$(ls "$dir"/packs/*.pack | wc -l)
+    [ "$before" -ge 66 ]
+    clone_it z --lazy
+    (cd z && dsver cat nights~60 >/dev/null)
+    exits 0 "${gc[@]}" --dry-run --json
+    has "\"condemned\":$before," "\"joined\":$before,"
+    [ ! -e "$dir/gc" ]
+    exits 0 "${gc[@]}"
+    has "condemned $before " "joined $before small packs"
+    [ "$(ls "$dir"/packs/*.pack | wc -l)" -eq $((before + 1)) ]
+    # who begins now takes the one that they were joined in; who knew the others goes on with them
+    clone_it b
+    [ "$(ls b/.dsver/packs | wc -l)" -eq 1 ]
+    (cd z && dsver cat nights~50 >/dev/null)
+    exits 0 "${gc[@]}" --grace 0
+    has "deleted $before " "condemned 0 "
+    [ "$(ls "$dir"/packs/*.pack | wc -l)" -eq 1 ]
+    for i in nights nights~30 people; do
+        [ "$(cd z && dsver cat $i | sha256sum)" = "$(cd a && dsver cat $i | sha256sum)" ]
+    done
+    sound b z
+    exits 0 in_a push
+    [ "$output" = "nothing new" ]
+    exits 0 "${gc[@]}" --grace 0 --json
+    has '"condemned":0,' '"joined":0,'
+}
+
+@test "gc joins what many nights left, in a folder and in an object store, with pieces that are here and that are not" {
+    for i in $(seq 64); do
+        seq $((i * 40)) | dsprep text -q --split line - | (cd a && dsver commit -q -m "$i" nights) >/dev/null
+    done
+    to_folder
+    in_a push -q
+    ln -s a gc
+    joins
+    in_a remote remove origin
+    rm -r gc b z
+    to_s3
+    in_a push -q
+    clone_it gc --lazy
+    faults 'GET packs/.*\.pack hold:held 1' # who saw them before, and comes for one when it has gone, looks again
+    clone_s3 late >late.out 2>&1 3>&- &
+    await s3/held
+    joins
+    rm s3/held
+    wait $!
+    sound late
+}
+
 condemn_trial() { # $m is the mark
     git -C far/catalog.git update-ref -d refs/heads/people/trial
     in_a gc --remote origin --grace 0
@@ -348,6 +400,8 @@ condemn_trial() { # $m is the mark
     trial
     in_a gc --remote origin --grace 0
     git -C far/catalog.git update-ref refs/heads/people/again "$(git -C a/.dsver/catalog.git rev-parse refs/heads/people/trial)"
+    clone_it c
+    sound c
     exits 0 in_a gc --remote origin --grace 0 --json
     [[ $output == *'"spared":1'*'"deleted":0'* ]]
     [ -z "$(ls far/gc)" ]
