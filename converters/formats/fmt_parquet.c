@@ -15,6 +15,7 @@
  *   list               a list of the above
  *   tensor             a group of dtype: STRING, shape: a list of INT64, data: BYTE_ARRAY
  */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +42,19 @@ typedef struct stream {
     ds_pqdone done;
 } stream;
 
+/* What a block is encoded with. A thread borrows one for it, so that there are only as many as
+ * work at the same time, and the next block finds memory and zstd's tables there. */
+typedef struct bench {
+    struct bench *next;
+    ds_pqpart *parts; /* by leaf */
+    ds_pqpress press;
+} bench;
+
+typedef struct shelf {
+    pthread_mutex_t lock;
+    bench *first;
+} shelf;
+
 typedef struct writer {
     ds_fmtout out; /* first: ds_fmtwriter_finish */
     ds_fmtwrite o;
@@ -49,6 +63,8 @@ typedef struct writer {
     size_t nodes[LEAVES_MOST]; /* of the leaves */
     size_t first[256];         /* by column: its first leaf */
     stream *streams;
+    shelf *benches;
+    ds_pqpress press;           /* of the one thread that writes */
     uint64_t rows, group_bytes; /* of the group at hand; of a full one */
     ds_spool group;
     ds_pqgroupdone *groups; /* of the file at hand */
@@ -169,8 +185,9 @@ static int begin(void **out, const ds_fmtwrite *o, const ds_schema *s, ds_fmtlos
             return ds_fail_nomem(err);
     }
     w->streams = calloc(w->file.nleaves + 1, sizeof *w->streams);
-    if (!w->streams)
+    if (!w->streams || !(w->benches = calloc(1, sizeof *w->benches)))
         return ds_fail_nomem(err);
+    pthread_mutex_init(&w->benches->lock, NULL);
     const uint64_t limit = o->memory / (w->file.nleaves + 1);
     for (size_t i = 0; i < w->file.nleaves; i++) {
         w->streams[i].leaf = &w->file.nodes[w->nodes[i]];
@@ -179,12 +196,56 @@ static int begin(void **out, const ds_fmtwrite *o, const ds_schema *s, ds_fmtlos
     return 0;
 }
 
+/* ---- what blocks are encoded with ---- */
+
+static bench *borrow(const writer *w)
+{
+    pthread_mutex_lock(&w->benches->lock);
+    bench *x = w->benches->first;
+    if (x)
+        w->benches->first = x->next;
+    pthread_mutex_unlock(&w->benches->lock);
+    if (x || !(x = calloc(1, sizeof *x)))
+        return x;
+    x->parts = calloc(w->file.nleaves + 1, sizeof *x->parts);
+    if (x->parts)
+        return x;
+    free(x);
+    return NULL;
+}
+
+static void give_back(const writer *w, bench *x)
+{
+    for (size_t i = 0; i < w->file.nleaves; i++)
+        ds_pqpart_reset(&x->parts[i]);
+    ds_pqpress_reset(&x->press);
+    pthread_mutex_lock(&w->benches->lock);
+    x->next = w->benches->first;
+    w->benches->first = x;
+    pthread_mutex_unlock(&w->benches->lock);
+}
+
+static void free_benches(writer *w)
+{
+    for (bench *x = w->benches->first, *next; x; x = next) {
+        next = x->next;
+        for (size_t i = 0; i < w->file.nleaves; i++)
+            ds_pqpart_fini(&x->parts[i]);
+        free(x->parts);
+        ds_pqpress_fini(&x->press);
+        free(x);
+    }
+    pthread_mutex_destroy(&w->benches->lock);
+    free(w->benches);
+}
+
 /* ---- a block's values ---- */
 
 typedef struct encoder {
     const writer *w;
     ds_fmtblock *b;
-    ds_pqpart *parts; /* by leaf */
+    ds_pqpart *parts; /* by leaf, of the bench */
+    bench *bench;
 } encoder;
 
 static int put_bytes(ds_pqpart *p, const void *data, size_t len)
@@ -308,31 +369,34 @@ static int send_part(const encoder *e, size_t leaf, ds_err *err)
     const ds_pqnode *node = e->w->streams[leaf].leaf;
     const bool alone = p->reps.len + p->defs.len + p->values.len >= PAGE_ALONE &&
                        !ds_pqdict_pays(node, &p->values);
-    ds_buf page = {0};
-    uint64_t raw = 0;
-    int rc = alone ? ds_pqpage_put(&page, p, node, NULL, e->w->o.level, &raw, err) : 0;
+    ds_pqpress *press = &e->bench->press;
+    int rc = alone ? ds_pqpage_make(press, p, node, NULL, e->w->o.level, err) : 0;
 
-    const uint64_t head[] = {p->n, p->nulls, p->any, (uint64_t)p->least, (uint64_t)p->most, raw};
+    const uint64_t head[] = {
+        p->n, p->nulls, p->any, (uint64_t)p->least, (uint64_t)p->most, alone ? press->raw : 0};
     for (size_t i = 0; i < sizeof head / sizeof *head && !rc; i++)
         rc = ds_fmtblock_u64(b, head[i], err);
     if (!rc && alone) {
-        rc = ds_fmtblock_u64(b, page.len, err);
-        rc = rc ? rc : ds_fmtblock_put(b, page.data, page.len, err);
+        rc = ds_fmtblock_u64(b, press->page.len, err);
+        rc = rc ? rc : ds_fmtblock_put(b, press->page.data, press->page.len, err);
     }
     for (int i = 0; i < PARTS && !rc && !alone; i++) {
         rc = ds_fmtblock_u64(b, bufs[i]->len, err);
         rc = rc ? rc : ds_fmtblock_put(b, bufs[i]->data, bufs[i]->len, err);
     }
-    ds_buf_fini(&page);
     return rc;
 }
 
 static int block(const void *v, ds_fmtblock *b, ds_err *err)
 {
     const writer *w = v;
-    encoder e = {.w = w, .b = b, .parts = calloc(w->file.nleaves + 1, sizeof *e.parts)};
+    encoder e = {.w = w, .b = b, .bench = borrow(w)};
     const uint64_t rows = b->block->rows;
-    int rc = e.parts ? ds_fmtblock_u64(b, rows, err) : ds_fail_nomem(err);
+
+    if (!e.bench)
+        return ds_fail_nomem(err);
+    e.parts = e.bench->parts;
+    int rc = ds_fmtblock_u64(b, rows, err);
 
     for (uint64_t i = 0; i < rows && !rc; i++) {
         rc = ds_jsonrow_step(&b->row, b->form, err);
@@ -343,9 +407,7 @@ static int block(const void *v, ds_fmtblock *b, ds_err *err)
     }
     for (size_t i = 0; i < w->file.nleaves && !rc; i++)
         rc = send_part(&e, i, err);
-    for (size_t i = 0; e.parts && i < w->file.nleaves; i++)
-        ds_pqpart_fini(&e.parts[i]);
-    free(e.parts);
+    give_back(w, e.bench);
     return rc;
 }
 
@@ -359,10 +421,9 @@ static int add_page(stream *s, const uint8_t *p, size_t len, uint64_t raw, ds_er
 }
 
 /* What waited becomes a page. */
-static int end_waiting(const writer *w, stream *s, ds_err *err)
+static int end_waiting(writer *w, stream *s, ds_err *err)
 {
-    ds_buf page = {0};
-    uint64_t raw;
+    ds_pqpress *x = &w->press;
 
     if (!s->waiting.n)
         return 0;
@@ -371,16 +432,15 @@ static int end_waiting(const writer *w, stream *s, ds_err *err)
                  : 0;
     const bool plain = s->dictionary.given_up || !s->numbers.len;
     rc = rc ? rc
-            : ds_pqpage_put(&page, &s->waiting, s->leaf, plain ? NULL : &s->numbers, w->o.level,
-                            &raw, err);
-    rc = rc ? rc : add_page(s, page.data, page.len, raw, err);
+            : ds_pqpage_make(x, &s->waiting, s->leaf, plain ? NULL : &s->numbers, w->o.level, err);
+    rc = rc ? rc : add_page(s, x->page.data, x->page.len, x->raw, err);
+    ds_pqpress_reset(x);
     ds_pqpart_reset(&s->waiting);
-    ds_buf_fini(&page);
     return rc;
 }
 
 /* Takes a leaf's part off what a block sent. */
-static int take_part(const writer *w, stream *s, const uint8_t **at, ds_err *err)
+static int take_part(writer *w, stream *s, const uint8_t **at, ds_err *err)
 {
     ds_buf *bufs[PARTS] = {&s->waiting.reps, &s->waiting.defs, &s->waiting.values};
     const uint8_t *p = *at + HEAD;
@@ -414,18 +474,15 @@ static int take_part(const writer *w, stream *s, const uint8_t **at, ds_err *err
 /* A leaf's dictionary, if it has one, before its pages. */
 static int put_dictionary(writer *w, stream *s, ds_err *err)
 {
-    ds_buf page = {0};
-    uint64_t raw = 0;
+    ds_pqpress *x = &w->press;
 
     if (!ds_pqdict_size(&s->dictionary))
         return 0;
-    int rc = ds_pqpage_put_dictionary(&page, &s->dictionary, w->o.level, &raw, err);
-    rc = rc ? rc : ds_spool_put(&w->group, page.data, page.len, err);
-    s->done.dictionary = page.len;
-    s->done.packed += page.len;
-    s->done.raw += raw;
-    ds_buf_fini(&page);
-    return rc;
+    TRY(ds_pqpage_make_dictionary(x, &s->dictionary, w->o.level, err));
+    s->done.dictionary = x->page.len;
+    s->done.packed += x->page.len;
+    s->done.raw += x->raw;
+    return ds_spool_put(&w->group, x->page.data, x->page.len, err);
 }
 
 static int gather(writer *w, ds_pqdone *leaves, ds_err *err)
@@ -547,6 +604,9 @@ static void free_writer(void *v)
         ds_pqdict_fini(&w->streams[i].dictionary);
         ds_buf_fini(&w->streams[i].numbers);
     }
+    if (w->benches)
+        free_benches(w);
+    ds_pqpress_fini(&w->press);
     forget_groups(w);
     free(w->groups);
     free(w->streams);

@@ -7,6 +7,7 @@
 #include "pqcode.h"
 
 enum { DATA_PAGE = 0, DICTIONARY_PAGE = 2, GROUP = 8 };
+#define KEPT ((size_t)8 << 20) /* more than this is not kept for the next page */
 
 int ds_pqpart_level(ds_pqpart *p, const ds_pqnode *leaf, int rep, int def)
 {
@@ -24,11 +25,18 @@ void ds_pqpart_range(ds_pqpart *p, int64_t least, int64_t most)
     p->any = true;
 }
 
+static void empty(ds_buf *b)
+{
+    if (b->cap > KEPT)
+        ds_buf_fini(b);
+    ds_buf_reset(b);
+}
+
 void ds_pqpart_reset(ds_pqpart *p)
 {
-    ds_buf_reset(&p->reps);
-    ds_buf_reset(&p->defs);
-    ds_buf_reset(&p->values);
+    empty(&p->reps);
+    empty(&p->defs);
+    empty(&p->values);
     p->n = p->nulls = 0;
     p->any = false;
 }
@@ -148,6 +156,12 @@ static int put_numbers(ds_buf *out, const ds_buf *numbers)
     return ds_buf_putc(out, (uint8_t)bits) || put_runs(out, v, n, bits) ? DS_NOMEM : 0;
 }
 
+/* Nothing but the values as they are. */
+static bool bare(const ds_pqpart *p, const ds_pqnode *leaf, const ds_buf *numbers)
+{
+    return p->values.len && !leaf->rep && !leaf->def && !numbers && leaf->type != DS_PQ_BOOLEAN;
+}
+
 static int put_body(ds_buf *out, const ds_pqpart *p, const ds_pqnode *leaf, const ds_buf *numbers)
 {
     int rc = put_levels(out, &p->reps, leaf->rep);
@@ -159,13 +173,31 @@ static int put_body(ds_buf *out, const ds_pqpart *p, const ds_pqnode *leaf, cons
                                        : ds_buf_put(out, p->values.data, p->values.len);
 }
 
-static int pack(ds_buf *out, const ds_buf *body, int level)
+void ds_pqpress_reset(ds_pqpress *x)
 {
+    empty(&x->body);
+    empty(&x->packed);
+    empty(&x->page);
+}
+
+void ds_pqpress_fini(ds_pqpress *x)
+{
+    ZSTD_freeCCtx(x->zstd);
+    ds_buf_fini(&x->body);
+    ds_buf_fini(&x->packed);
+    ds_buf_fini(&x->page);
+    *x = (ds_pqpress){0};
+}
+
+static int pack(ds_pqpress *x, const ds_buf *body, int level)
+{
+    ds_buf *out = &x->packed;
     const size_t room = ZSTD_compressBound(body->len);
 
-    if (ds_buf_reserve(out, room))
+    ds_buf_reset(out);
+    if (ds_buf_reserve(out, room) || (!x->zstd && !(x->zstd = ZSTD_createCCtx())))
         return DS_NOMEM;
-    const size_t n = ZSTD_compress(out->data, room, body->data, body->len, level);
+    const size_t n = ZSTD_compressCCtx(x->zstd, out->data, room, body->data, body->len, level);
     out->len = ZSTD_isError(n) ? 0 : n;
     return ZSTD_isError(n) ? DS_NOMEM : 0;
 }
@@ -191,46 +223,44 @@ static void put_head(ds_thriftout *t, int kind, uint64_t values, int encoding, s
     ds_thrift_put_end(t, 0);
 }
 
-static int put_page(ds_buf *out, int kind, uint64_t values, int encoding, const ds_buf *body,
-                    int level, uint64_t *raw, ds_err *err)
+static int make_page(ds_pqpress *x, int kind, uint64_t values, int encoding, const ds_buf *body,
+                     int level, ds_err *err)
 {
-    ds_buf packed = {0};
     ds_thriftout head = {0};
-    int rc = level && pack(&packed, body, level) ? ds_fail_nomem(err) : 0;
+    int rc = level && pack(x, body, level) ? ds_fail_nomem(err) : 0;
 
+    ds_buf_reset(&x->page);
     if (!rc) {
-        const ds_buf *b = level ? &packed : body;
+        const ds_buf *b = level ? &x->packed : body;
         put_head(&head, kind, values, encoding, body->len, b);
-        *raw = head.b.len + body->len;
-        if (head.failed || ds_buf_put(out, head.b.data, head.b.len) ||
-            ds_buf_put(out, b->data, b->len))
+        x->raw = head.b.len + body->len;
+        if (head.failed || ds_buf_put(&x->page, head.b.data, head.b.len) ||
+            ds_buf_put(&x->page, b->data, b->len))
             rc = ds_fail_nomem(err);
     }
     ds_buf_fini(&head.b);
-    ds_buf_fini(&packed);
     return rc;
 }
 
-int ds_pqpage_put(ds_buf *out, const ds_pqpart *p, const ds_pqnode *leaf, const ds_buf *numbers,
-                  int level, uint64_t *raw, ds_err *err)
+int ds_pqpage_make(ds_pqpress *x, const ds_pqpart *p, const ds_pqnode *leaf, const ds_buf *numbers,
+                   int level, ds_err *err)
 {
-    ds_buf body = {0};
-    int rc = put_body(&body, p, leaf, numbers) || ds_buf_reserve(&body, 1) ? ds_fail_nomem(err) : 0;
+    const ds_buf *body = bare(p, leaf, numbers) ? &p->values : &x->body;
 
-    if (!rc && (body.len > INT32_MAX / 2 || p->n > INT32_MAX))
-        rc =
-            ds_fail(err, DS_FAIL,
-                    "%s: %zu bytes in one value and what is with it: a page of Parquet holds 1 GiB",
-                    leaf->name, body.len);
-    rc = rc ? rc
-            : put_page(out, DATA_PAGE, p->n, numbers ? DS_PQ_ENC_DICTIONARY : DS_PQ_ENC_PLAIN,
-                       &body, level, raw, err);
-    ds_buf_fini(&body);
-    return rc;
+    ds_buf_reset(&x->body);
+    if (body == &x->body && (put_body(&x->body, p, leaf, numbers) || ds_buf_reserve(&x->body, 1)))
+        return ds_fail_nomem(err);
+    if (body->len > INT32_MAX / 2 || p->n > INT32_MAX)
+        return ds_fail(
+            err, DS_FAIL,
+            "%s: %zu bytes in one value and what is with it: a page of Parquet holds 1 GiB",
+            leaf->name, body->len);
+    return make_page(x, DATA_PAGE, p->n, numbers ? DS_PQ_ENC_DICTIONARY : DS_PQ_ENC_PLAIN, body,
+                     level, err);
 }
 
-int ds_pqpage_put_dictionary(ds_buf *out, const ds_pqdict *d, int level, uint64_t *raw, ds_err *err)
+int ds_pqpage_make_dictionary(ds_pqpress *x, const ds_pqdict *d, int level, ds_err *err)
 {
-    return put_page(out, DICTIONARY_PAGE, ds_pqdict_size(d), DS_PQ_ENC_PLAIN, &d->values, level,
-                    raw, err);
+    return make_page(x, DICTIONARY_PAGE, ds_pqdict_size(d), DS_PQ_ENC_PLAIN, &d->values, level,
+                     err);
 }
