@@ -266,7 +266,9 @@ int ds_xxh128_file(ds_x128 *out, const char *path, ds_err *err)
     ds_xxhasher *h = NULL;
     uint64_t size;
     int rc = ds_xxhasher_new(&h, err);
-    rc = rc ? rc : each_part(path, &size, put_xxh, h, err);
+    if (!h)
+        return rc;
+    rc = each_part(path, &size, put_xxh, h, err);
     if (!rc)
         *out = ds_xxhasher_end(h);
     ds_xxhasher_free(h);

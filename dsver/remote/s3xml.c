@@ -213,8 +213,7 @@ int ds_s3_answer_read(ds_s3_answer *out, const void *text, size_t len, ds_s3_key
         r->rc = ds_fail(err, DS_CORRUPT, "answer of the server: longer than %zu bytes",
                         DS_S3_ANSWER_MAX);
     else if (XML_Parse(r->parser, text, (int)len, 1) != XML_STATUS_OK && !r->rc)
-        r->rc = ds_fail(err, DS_CORRUPT, "answer of the server: line %lu: %s",
-                        (unsigned long)XML_GetCurrentLineNumber(r->parser),
+        r->rc = ds_fail(err, DS_CORRUPT, "answer of the server: %s",
                         XML_ErrorString(XML_GetErrorCode(r->parser)));
     int rc = r->rc;
     XML_ParserFree(r->parser);

@@ -3,6 +3,9 @@
 #include "unit.h"
 
 #include <stdio.h>
+#if __has_include(<git2/sys/errors.h>)
+#include <git2/sys/errors.h> /* of libgit2 1.8 and newer: what sets an error */
+#endif
 
 #include "manifest.h"
 #include "ok_help.h"
