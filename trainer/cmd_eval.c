@@ -28,7 +28,8 @@ const ds_command ds_train_eval = {
                    "stretches of --seq-len tokens; the first token of a stretch is not "
                    "predicted. Of pairs of answers (--preference) the loss is that of "
                    "dstrain finetune --preference, and the accuracy the share of the pairs of "
-                   "which the chosen answer gained more by the training than the other. With "
+                   "which the chosen answer gained more by the training than the other, or, of "
+                   "simpo and orpo, is the likelier one by the mean of its tokens. With "
                    "several datasets there is a line for each, and a last one "
                    "over all their tokens.",
     .run = run,
@@ -39,8 +40,8 @@ typedef struct asked {
     ds_opt_list data;
     const char *store, *column, *mask, *before;
     int64_t seq_len, rows;
-    double beta, smoothing;
-    int graphs, preference;
+    train_pref said;
+    int graphs;
     bool json;
     ds_pref_conf pref;
 } asked;
@@ -54,7 +55,7 @@ static int open_data(ds_dataset **d, const asked *a, ds_err *err)
     for (size_t i = 0; i < a->data.n; i++) {
         TRY(ds_dataset_open(&d[i], a->data.v[i], a->store, a->column, a->mask, err));
         TRY(ds_dataset_tokenizer(d[i], tokenizer, err));
-        TRY(ds_dataset_want_pairs(d[i], a->preference, err));
+        TRY(ds_dataset_want_pairs(d[i], a->pref.kind, err));
     }
     return 0;
 }
@@ -63,12 +64,12 @@ static int open_data(ds_dataset **d, const asked *a, ds_err *err)
 static int put_result(ds_buf *b, const asked *a, const ds_eval_result *r, double time)
 {
     const double peak = (double)ds_memory_peak(), rate = (double)r->targets / time;
-    const bool pairs = a->preference;
+    const bool pairs = a->pref.kind;
     char words[TRAIN_WORDS];
 
     if (a->json)
         return ds_buf_printf(b, ",\"loss\":%.9g", ds_eval_loss(r)) ||
-               train_put_result(b, r, pairs) ||
+               train_put_result(b, r, &a->pref) ||
                ds_buf_printf(b, ",\"seconds\":%.6f,\"peak_bytes\":%.0f}", time, peak);
     train_say_result(words, r, pairs);
     return ds_buf_printf(b, "%s  %" PRIu64 " %s, %.*f a second, %.0f MB at most", words, r->targets,
@@ -132,10 +133,10 @@ static int eval(const asked *a, ds_err *err)
     if (a->before)
         use.model = a->before;
     rc = rc ? rc : train_open_model(&k, &net, &use, (int32_t)a->seq_len, err);
-    if (a->before) {
-        rc = rc ? rc : ds_net_keep_before(net, true, err);
-        rc = rc ? rc : ds_net_load(net, a->use.model, err);
-    }
+    if (!rc && ds_pref_compares(&a->pref))
+        rc = ds_net_keep_before(net, a->before, err);
+    if (!rc && a->before)
+        rc = ds_net_load(net, a->use.model, err);
     if (!rc) {
         k->eager = a->graphs;
         rc = eval_all(a, net, d, err);
@@ -149,9 +150,23 @@ static int eval(const asked *a, ds_err *err)
     return rc;
 }
 
+static int check_before(const asked *a, ds_err *err)
+{
+    const bool compares = ds_pref_compares(&a->pref);
+
+    if (compares && !a->use.adapter == !a->before)
+        return ds_fail(err, DS_USAGE,
+                       "--preference compares a model with what it was: without its --adapter, or "
+                       "--reference");
+    return a->before && !compares ? ds_fail(err, DS_USAGE, "--reference is for --preference%s%s",
+                                            a->pref.kind ? ", and there is none of " : "",
+                                            a->pref.kind ? DS_PREF_NAMES[a->pref.kind] : "")
+                                  : 0;
+}
+
 static int run(int argc, char **argv)
 {
-    asked a = {.column = "tokens", .seq_len = 512, .beta = (double)NAN};
+    asked a = {.column = "tokens", .seq_len = 512, .said = TRAIN_PREF_UNSAID};
     const ds_opt opts[] = {
         TRAIN_MODEL(a.use.model),
         TRAIN_ADAPTER(a.use.adapter),
@@ -162,11 +177,9 @@ static int run(int argc, char **argv)
         OPT_INT(0, "seq-len", a.seq_len, "N", 2, 1 << 20, "tokens of a stretch; default 512"),
         OPT_INT(0, "stretches", a.rows, "N", 0, INT64_MAX,
                 "look at the first N of each only; default all"),
-        TRAIN_PREFERENCE(a.preference),
+        TRAIN_PREFERENCES(a.said),
         OPT_STR(0, "reference", a.before, "DIR",
                 "with --preference: folder of the model before; default --model without --adapter"),
-        TRAIN_BETA(a.beta),
-        TRAIN_SMOOTHING(a.smoothing),
         TRAIN_DTYPE(a.use.format),
         TRAIN_DEVICE(a.use.device),
         TRAIN_GRAPHS(a.graphs),
@@ -184,13 +197,7 @@ static int run(int argc, char **argv)
     if (!a.use.model || !a.data.n)
         ds_fail(&err, DS_USAGE, "%s is missing (dstrain eval -h)",
                 a.use.model ? "--data DATASET" : "--model DIR");
-    else if (a.preference && !a.use.adapter == !a.before)
-        ds_fail(&err, DS_USAGE,
-                "--preference compares a model with what it was: without its --adapter, or "
-                "--reference");
-    else if (a.before && !a.preference)
-        ds_fail(&err, DS_USAGE, "--reference is for --preference");
-    else if (!train_preference(&a.pref, a.preference, a.beta, a.smoothing, &err))
+    else if (!train_preference(&a.pref, &a.said, &err) && !check_before(&a, &err))
         eval(&a, &err);
     ds_opt_list_fini(&a.data);
     return ds_command_end(&ds_train_eval, &err, a.json);

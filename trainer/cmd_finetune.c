@@ -116,7 +116,7 @@ static int show_step(void *ctx, const ds_step_report *r)
 
     if (s->c->preference.kind) {
         const int n = snprintf(pairs, sizeof pairs, ",\"pairs\":%" PRIu64, r->pairs);
-        ds_pref_tell(pairs + n, sizeof pairs - (size_t)n, r->pref);
+        ds_pref_tell(pairs + n, sizeof pairs - (size_t)n, &s->c->preference, r->pref);
         snprintf(right, sizeof right, ", %.1f %% of the pairs the right way round",
                  100 * r->pref[DS_PREF_RIGHT]);
     }
@@ -157,7 +157,7 @@ static int put_sets(ds_buf *b, const ds_trainconf *c, const ds_eval_result *v)
     for (size_t i = 0; !rc && c->neval > 1 && i < c->neval; i++)
         rc = ds_buf_puts(b, i ? ",{\"data\":" : "{\"data\":") || ds_json_text(b, c->eval_data[i]) ||
              ds_buf_printf(b, ",\"loss\":%.17g", ds_eval_loss(&v[i])) ||
-             train_put_result(b, &v[i], c->preference.kind) || ds_buf_puts(b, "}");
+             train_put_result(b, &v[i], &c->preference) || ds_buf_puts(b, "}");
     return rc ? rc : c->neval > 1 ? ds_buf_puts(b, "]") : 0;
 }
 
@@ -169,7 +169,7 @@ static void show_eval(void *ctx, const ds_eval_report *r)
 
     if (ds_buf_printf(&line, "{\"type\":\"eval\",\"step\":%" PRIu64 ",\"loss\":%.17g", r->step,
                       r->loss) == 0 &&
-        train_put_result(&line, &r->all, c->preference.kind) == 0 &&
+        train_put_result(&line, &r->all, &c->preference) == 0 &&
         ds_buf_printf(&line, ",\"best\":%s,\"seconds\":%.6f", r->best ? "true" : "false",
                       r->seconds) == 0 &&
         put_sets(&line, c, r->sets) == 0 && ds_buf_puts(&line, "}\n") == 0 && ds_buf_cstr(&line))

@@ -26,8 +26,7 @@ static struct {
     double lr, min_lr, warmup_share, decay_share, alpha, lr_ratio, beta1, beta2, eps, decay, clip,
         min_delta, spike_factor;
     int method, schedule, longer, on_spike, graphs;
-    double pref_beta, smoothing;
-    int preference;
+    train_pref pref;
     bool rslora, abandon, json, quiet;
     uint64_t *shares;
     char *folder;       /* out, without slashes at its end */
@@ -40,7 +39,7 @@ static struct {
        .lr = 1e-4,
        .decay_share = (double)NAN, /* not said */
        .alpha = (double)NAN,       /* not said */
-       .pref_beta = (double)NAN,   /* not said */
+       .pref = TRAIN_PREF_UNSAID,
        .lr_ratio = 1,
        .beta1 = 0.9,
        .beta2 = 0.999,
@@ -107,9 +106,7 @@ static const ds_opt OPTIONS[] = {
     OPT_REAL(0, "lora-plus", o.lr_ratio, "X",
              "LoRA+: learning rate of B over that of A; default 1"),
     OPT_HEADING("Preferences (DPO)"),
-    TRAIN_PREFERENCE(o.preference),
-    TRAIN_BETA(o.pref_beta),
-    TRAIN_SMOOTHING(o.smoothing),
+    TRAIN_PREFERENCES(o.pref),
     OPT_HEADING("Other methods"),
     TRAIN_PROMPT(o.s),
     OPT_STR(0, "prompt-init", o.prompt_init, "text:STRING|vocab|random",
@@ -265,15 +262,13 @@ static int scaling(ds_trainconf *c, ds_err *err)
 /* The model before is the base with its adapter taken off, or with the weights that it had. */
 static int preference(ds_trainconf *c, ds_err *err)
 {
-    if (train_preference(&c->preference, o.preference, o.pref_beta, o.smoothing, err))
+    if (train_preference(&c->preference, &o.pref, err))
         return DS_USAGE;
-    if (!o.preference)
+    if (!o.pref.kind)
         return 0;
     if (o.method != DS_METHOD_LORA && o.method != DS_METHOD_FULL)
         return ds_fail(err, DS_USAGE, "--preference is for --method lora or full, this is %s",
                        METHODS[o.method]);
-    if (o.s.tokens.n)
-        return ds_fail(err, DS_USAGE, "--train-token does not go with --preference");
     if (c->longer != DS_LONG_ERROR)
         return ds_fail(err, DS_USAGE, "--long: a pair is not cut (dsprep tokenize --max-tokens)");
     return 0;
@@ -383,7 +378,7 @@ static ds_trainconf told(void)
         .seq_len = (uint32_t)o.s.seq_len,
         .window = (uint32_t)o.window,
         .longer = o.longer != NOT_SAID ? (enum ds_long)o.longer
-                  : o.preference       ? DS_LONG_ERROR
+                  : o.pref.kind        ? DS_LONG_ERROR
                                        : DS_LONG_SPLIT,
         .format = (enum ds_kfmt)o.s.format,
         .recompute = again < 0 ? DS_AGAIN_NONE : (enum ds_recompute)again,

@@ -272,22 +272,24 @@ static int planned(ds_err *err)
 
     if (train_shape_end(&o.s, err) || (o.s.device && ds_device_parse(&device, o.s.device, err)))
         return err->code;
-    ds_plan_conf c = {.rows = o.s.batch,
-                      .seq_len = o.s.seq_len,
-                      .format = (enum ds_kfmt)o.s.format,
-                      .optim = (enum ds_optim_kind)o.s.optim,
-                      .stochastic = o.s.rounding && o.s.format == DS_KBF16,
-                      .lora = {.r = (int32_t)(o.s.rank ? o.s.rank : DS_LORA_RANK),
-                               .dropout = o.s.dropout,
-                               .dora = o.s.dora,
-                               .targets = o.s.targets.n ? o.s.target_names : NULL},
-                      .only = o.s.only_names,
-                      .before = o.preference != 0,
-                      .prompt = o.s.prompt ? o.s.prompt : DS_PROMPT_TOKENS,
-                      .sums = o.s.slices > 1,
-                      .auto_recompute = again < 0,
-                      .recompute = again < 0 ? DS_AGAIN_NONE : (enum ds_recompute)again,
-                      .device = device >= 0};
+    ds_plan_conf c = {
+        .rows = o.s.batch,
+        .seq_len = o.s.seq_len,
+        .format = (enum ds_kfmt)o.s.format,
+        .optim = (enum ds_optim_kind)o.s.optim,
+        .stochastic = o.s.rounding && o.s.format == DS_KBF16,
+        .lora = {.r = (int32_t)(o.s.rank ? o.s.rank : DS_LORA_RANK),
+                 .dropout = o.s.dropout,
+                 .dora = o.s.dora,
+                 .targets = o.s.targets.n ? o.s.target_names : NULL},
+        .only = o.s.only_names,
+        .pairs = o.preference != 0,
+        .before = ds_pref_compares(&(ds_pref_conf){.kind = (enum ds_pref_kind)o.preference}),
+        .prompt = o.s.prompt ? o.s.prompt : DS_PROMPT_TOKENS,
+        .sums = o.s.slices > 1,
+        .auto_recompute = again < 0,
+        .recompute = again < 0 ? DS_AGAIN_NONE : (enum ds_recompute)again,
+        .device = device >= 0};
     return plan_tokens(&c, err);
 }
 

@@ -55,35 +55,60 @@ void train_say_result(char words[TRAIN_WORDS], const ds_eval_result *r, bool pai
         snprintf(words, TRAIN_WORDS, "loss %.6f  perplexity %.4f", loss, ds_exp(loss));
 }
 
-int train_put_result(ds_buf *b, const ds_eval_result *r, bool pairs)
+int train_put_result(ds_buf *b, const ds_eval_result *r, const ds_pref_conf *pref)
 {
     char told[DS_PREF_TOLD];
     double mean[DS_PREF_SUMS];
 
-    if (!pairs)
+    if (!pref->kind)
         return ds_buf_printf(b, ",\"perplexity\":%.9g,\"targets\":%" PRIu64,
                              ds_exp(ds_eval_loss(r)), r->targets);
     for (int i = 0; i < DS_PREF_SUMS; i++)
         mean[i] = ds_eval_mean(r, i);
-    ds_pref_tell(told, sizeof told, mean);
+    ds_pref_tell(told, sizeof told, pref, mean);
     return ds_buf_printf(b, ",\"pairs\":%" PRIu64 "%s", r->targets, told);
 }
 
-int train_preference(ds_pref_conf *c, int kind, double beta, double smoothing, ds_err *err)
+/* What a loss has no place for would be read and change nothing. */
+static int pref_fits(const ds_pref_conf *c, const train_pref *said, ds_err *err)
 {
-    *c = (ds_pref_conf){.kind = (enum ds_pref_kind)kind,
-                        .beta = isnan(beta) ? DS_PREF_BETA : beta,
-                        .smoothing = smoothing};
-    if (!kind && !isnan(beta))
+    if (!c->kind && !isnan(said->beta))
         return ds_fail(err, DS_USAGE, "--beta is for --preference");
-    if (kind != DS_PREF_DPO && smoothing != 0)
-        return ds_fail(err, DS_USAGE, "--label-smoothing is for --preference dpo");
+    if (said->smoothing != 0 && !ds_pref_smooths(c))
+        return ds_fail(err, DS_USAGE, "--label-smoothing is for --preference dpo and simpo");
+    if (!isnan(said->gamma) && c->kind != DS_PREF_SIMPO)
+        return ds_fail(err, DS_USAGE, "--simpo-gamma is for --preference simpo");
+    if (said->alpha != 0 && (!c->kind || c->kind == DS_PREF_ORPO))
+        return ds_fail(err, DS_USAGE, "--rpo-alpha is for --preference, %s",
+                       c->kind ? "and orpo has that loss already" : "which is not there");
+    return 0;
+}
+
+int train_preference(ds_pref_conf *c, const train_pref *said, ds_err *err)
+{
+    const bool simpo = said->kind == DS_PREF_SIMPO;
+
+    *c = (ds_pref_conf){.kind = (enum ds_pref_kind)said->kind,
+                        .beta = !isnan(said->beta) ? said->beta
+                                : simpo            ? DS_PREF_SIMPO_BETA
+                                                   : DS_PREF_BETA,
+                        .smoothing = said->smoothing,
+                        .gamma = !simpo               ? 0
+                                 : isnan(said->gamma) ? DS_PREF_SIMPO_GAMMA
+                                                      : said->gamma,
+                        .alpha = said->alpha};
+    if (pref_fits(c, said, err))
+        return DS_USAGE;
     if (!(c->beta > 0 && c->beta < INFINITY))
-        return ds_fail(err, DS_USAGE, "--beta %g: more than 0", beta);
-    return smoothing >= 0 && smoothing < 0.5
+        return ds_fail(err, DS_USAGE, "--beta %g: more than 0", c->beta);
+    if (!(c->gamma >= 0 && c->gamma < INFINITY))
+        return ds_fail(err, DS_USAGE, "--simpo-gamma %g: 0 or more", c->gamma);
+    if (!(c->alpha >= 0 && c->alpha < INFINITY))
+        return ds_fail(err, DS_USAGE, "--rpo-alpha %g: 0 or more", c->alpha);
+    return c->smoothing >= 0 && c->smoothing < 0.5
                ? 0
                : ds_fail(err, DS_USAGE, "--label-smoothing %g: 0 or more, and less than 0.5",
-                         smoothing);
+                         c->smoothing);
 }
 
 /* The strings of a list option, ended by NULL. */

@@ -77,20 +77,41 @@ typedef struct train_shape {
                "meant; both sides of a pair lie in one row, and the loss is the mean over pairs: " \
                "none (default); dpo: -log sigmoid(beta d), where d is how much likelier, in "      \
                "logarithms, training made the chosen answer than the rejected one; hinge: "        \
-               "max(0, 1 - beta d); ipo: (d - 1 / (2 beta))^2 of means over tokens")
-#define TRAIN_BETA(v) OPT_REAL(0, "beta", v, "X", "with --preference: as above; default 0.1")
+               "max(0, 1 - beta d); ipo: (d - 1 / (2 beta))^2 of means over tokens; and without "  \
+               "the model before, of m, an answer's mean log probability of a token: simpo: -log " \
+               "sigmoid(beta (m - m of the rejected) - gamma); orpo: -m - beta log sigmoid of "    \
+               "the difference of log(exp m / (1 - exp m))")
+#define TRAIN_BETA(v)                                                                              \
+    OPT_REAL(0, "beta", v, "X", "with --preference: as above; default 0.1, of simpo 2")
 #define TRAIN_SMOOTHING(v)                                                                         \
-    OPT_REAL(                                                                                      \
-        0, "label-smoothing", v, "X",                                                              \
-        "with --preference dpo: share of the pairs that may be the wrong way round; default 0")
-/* What these say: beta is NaN where it does not. */
-int train_preference(ds_pref_conf *c, int kind, double beta, double smoothing, ds_err *err);
+    OPT_REAL(0, "label-smoothing", v, "X",                                                         \
+             "with --preference dpo or simpo: share of the pairs that may be the wrong way "       \
+             "round; default 0")
+#define TRAIN_GAMMA(v)                                                                             \
+    OPT_REAL(0, "simpo-gamma", v, "X", "with --preference simpo: gamma; default 0.5")
+#define TRAIN_RPO_ALPHA(v)                                                                         \
+    OPT_REAL(0, "rpo-alpha", v, "X",                                                               \
+             "with --preference, but for orpo: X times the chosen answer's mean loss of a token "  \
+             "on top; default 0")
+/* What these say; NaN where they do not. */
+typedef struct train_pref {
+    int kind;
+    double beta, smoothing, gamma, alpha;
+} train_pref;
+#define TRAIN_PREF_UNSAID                                                                          \
+    {                                                                                              \
+        0, (double)NAN, 0, (double)NAN, 0                                                          \
+    }
+#define TRAIN_PREFERENCES(v)                                                                       \
+    TRAIN_PREFERENCE((v).kind), TRAIN_BETA((v).beta), TRAIN_SMOOTHING((v).smoothing),              \
+        TRAIN_GAMMA((v).gamma), TRAIN_RPO_ALPHA((v).alpha)
+int train_preference(ds_pref_conf *c, const train_pref *said, ds_err *err);
 
 /* What an evaluation came to, of tokens or of pairs: in words, and as the members of JSON that
  * follow its loss. -1: out of memory. */
 #define TRAIN_WORDS 1024 /* three numbers of f64, written out */
 void train_say_result(char words[TRAIN_WORDS], const ds_eval_result *r, bool pairs);
-int train_put_result(ds_buf *b, const ds_eval_result *r, bool pairs);
+int train_put_result(ds_buf *b, const ds_eval_result *r, const ds_pref_conf *pref);
 
 /* An empty name is none: it would be the root's. */
 static inline bool train_named(const char *path)

@@ -67,11 +67,18 @@ static void compare(ds_pairpass *p, const ds_netbatch *b, const uint8_t *side,
     }
 }
 
+static int look_before(ds_pairpass *p, ds_net *net, const ds_netbatch *b, const ds_pref_conf *c,
+                       ds_err *err)
+{
+    memset(p->base, 0, (size_t)b->t * sizeof *p->base);
+    return ds_pref_compares(c) ? ds_net_look(net, b, p->base, err) : 0;
+}
+
 int ds_pairpass_look(ds_pairpass *p, ds_net *net, const ds_netbatch *b, const uint8_t *side,
                      const ds_pref_conf *c, double sums[DS_PREF_SUMS], ds_err *err)
 {
     TRY(grow(p, (size_t)b->t, err));
-    TRY(ds_net_look(net, b, p->base, err));
+    TRY(look_before(p, net, b, c, err));
     TRY(ds_net_step(net, b, 1.0f, false, DS_AGAIN_NONE, p->loss, err));
     compare(p, b, side, c, sums);
     return 0;
@@ -84,7 +91,7 @@ int ds_pairpass_step(ds_pairpass *p, ds_net *net, const ds_netbatch *b, const ui
     ds_netbatch weighed = *b;
 
     TRY(grow(p, (size_t)b->t, err));
-    TRY(ds_net_look(net, b, p->base, err));
+    TRY(look_before(p, net, b, c, err));
     TRY(ds_net_ahead(net, b, scale, r, p->loss, err));
     compare(p, b, side, c, sums);
     weighed.weight = p->weight;

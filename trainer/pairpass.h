@@ -1,9 +1,9 @@
-/* pairpass.h - pairs of answers through a network: what both are worth to it and to the model that
- * its adapters were put on, and the gradient of a loss of both.
+/* pairpass.h - pairs of answers through a network: what both are worth to it and, where the loss
+ * asks for that, to the model that its adapters were put on; and the gradient of that loss.
  *
- * Two passes forward, without adapters and with them, and one back. The loss's derivatives by the
- * tokens' losses are the weights of the way back, so the gradient is exact. One thread, as of the
- * network.
+ * Two passes forward, or one, without adapters and with them; and one back. The loss's derivatives
+ * by the tokens' losses are the weights of the way back, so the gradient is exact. One thread, as
+ * of the network.
  */
 #ifndef DS_PAIRPASS_H
 #define DS_PAIRPASS_H

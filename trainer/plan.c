@@ -69,7 +69,7 @@ static int prepare(ds_net *n, enum ds_method method, const ds_plan_conf *c, ds_e
     TRY(method == DS_METHOD_FULL   ? ds_net_train_full(n, c->only, err)
         : method == DS_METHOD_LORA ? ds_net_add_lora(n, &lora, 0, err)
                                    : ds_net_add_prompt(n, (int32_t)c->prompt, err));
-    if (method == DS_METHOD_FULL && c->before)
+    if (method != DS_METHOD_PROMPT && c->before)
         TRY(ds_net_keep_before(n, false, err));
     return ds_optim_prepare(ds_net_params(n), c->optim, err);
 }
@@ -262,7 +262,7 @@ int ds_plan_advise(ds_plan_advice *out, const ds_modelconf *m, const ds_plan_con
     } else if (highest.rank) {
         chosen = &highest;
         reason = "the most that fits, though the data is more";
-    } else if (c->before) {
+    } else if (c->pairs) {
         return ds_plan_nothing_fits(c, memory, err);
     } else {
         out->method = DS_METHOD_PROMPT;

@@ -38,8 +38,8 @@ typedef struct ds_plan_conf {
     bool stochastic;         /* as ds_optim_conf's, where everything is trained */
     ds_lora_conf lora;       /* targets NULL: every projection */
     const char *const *only; /* as ds_trainconf's */
-    bool before;             /* weights that are trained are kept as they were, too, and a prompt
-                              * is none of the methods */
+    bool pairs;              /* answers are compared: a prompt is no method */
+    bool before;             /* weights that are trained are kept as they were, too */
     int64_t prompt;          /* virtual tokens */
     int64_t sums;            /* copies of all gradients that slices.h keeps to add them up */
     uint32_t peers, slices;  /* devices that joined, which do that for so many slices; 0: none */

@@ -32,7 +32,7 @@ size_t ds_slices_held(const ds_params *p, size_t sums);
 bool ds_slices_mine(const ds_slices *s, uint64_t slice);
 /* The gradients of this rank's next slice stand in the parameters, and `told` is what else is added
  * up over slices: of losses. They are zero afterwards, unless there is but one. */
-#define DS_SLICES_TOLD 8
+#define DS_SLICES_TOLD 10
 int ds_slices_keep(ds_slices *s, const double told[DS_SLICES_TOLD], ds_err *err);
 /* All of this rank's slices are kept, or `rc` tells why not: then that of the first rank that
  * failed is returned by all. Leaves the sum over all slices in the gradients, and in `told`.

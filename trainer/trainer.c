@@ -44,7 +44,8 @@ static ds_plan_conf plan_of(const ds_trainer *t)
                           .stochastic = c->optim.stochastic,
                           .lora = c->lora,
                           .only = c->only,
-                          .before = c->preference.kind,
+                          .pairs = c->preference.kind,
+                          .before = ds_pref_compares(&c->preference),
                           .prompt = c->prompt_tokens ? c->prompt_tokens : DS_PROMPT_TOKENS,
                           .sums = ranks > 1 ? c->slices / ranks : c->slices > 1,
                           .peers = t->peers ? ranks : 0,
@@ -280,12 +281,12 @@ static int prepare_method(ds_trainer *t, ds_err *err)
         TRY(ds_net_add_lora(t->net, &c->lora, c->seed, err));
     } else if (c->method == DS_METHOD_FULL) {
         TRY(ds_net_train_full(t->net, c->only, err));
-        if (c->preference.kind)
-            TRY(ds_net_keep_before(t->net, false, err));
     } else {
         TRY(ds_net_add_prompt(t->net, c->prompt_tokens, err));
         TRY(ds_prompt_fill(t->net, c->prompt_init, c->prompt_ids, c->prompt_nids, c->seed, err));
     }
+    if (ds_pref_compares(&c->preference))
+        TRY(ds_net_keep_before(t->net, false, err));
     return ds_optim_prepare(ds_net_params(t->net), c->optim.kind, err);
 }
 

@@ -98,7 +98,8 @@ assert e["loss"] < 0.6 and e["rewards/accuracies"] > 0.8, e' "${lines[0]}"
     fails go part --batch 4 --checkpoint-every 2 --beta 0.2 --resume part/step-000002
     has "another run: training.preference.beta was 0.1 and is 0.2"
     sum_of one >was
-    for how in "--preference hinge" "--label-smoothing 0.1" "--beta 0.5" "--preference ipo"; do
+    for how in "--preference hinge" "--label-smoothing 0.1" "--beta 0.5" "--preference ipo" "--rpo-alpha 1" "--preference simpo" \
+        "--preference simpo --simpo-gamma 1" "--preference orpo"; do
         # shellcheck disable=SC2086 # options
         go x --steps 2 --batch 4 $how
         fails grep -q "$(sum_of x)" was
@@ -106,6 +107,54 @@ assert e["loss"] < 0.6 and e["rewards/accuracies"] > 0.8, e' "${lines[0]}"
         rm -rf y && mv x y
     done
     exits 0 dstrain replay y/step-000002 --store . --model "$F/base"
+    exits 0 dsver audit --store . --model "$F/base" y/step-000002
+    grep -q '"preference":{"loss":"orpo","beta":0.1},' y/step-000002/lineage.json
+}
+
+@test "preferences: without a model before, and the chosen answer's own loss; as eval has them" {
+    local eval=(--eval-data "$F/held.dsr" --eval-every 8)
+    evals() { # RUN OPTION...: says of its last step what the run said
+        exits 0 dstrain eval --json --model "$F/base" --adapter "$1/step-000008" --data "$F/held.dsr" --seq-len 48 "${@:2}"
+        python3 -c '
+import json, sys
+e = json.loads(sys.argv[1])
+m = [l for l in map(json.loads, open(sys.argv[2] + "/metrics.jsonl")) if l["type"] == "eval"][-1]
+assert all(abs(m[k] - e[k]) < 1e-6 for k in e if k not in ("type", "seconds", "peak_bytes")), (m, e)' "${lines[0]}" "$1"
+    }
+    for how in simpo orpo "dpo --rpo-alpha 0.5"; do
+        # shellcheck disable=SC2086 # options
+        prefer r --steps 8 --lr 1e-2 "${eval[@]}" --preference $how
+        # shellcheck disable=SC2086 # options
+        evals r --preference $how
+        python3 -c '
+import json, sys
+how = sys.argv[1].split()[0]
+s = [l for l in map(json.loads, open("r/metrics.jsonl")) if l["type"] == "step"]
+assert s[-1]["loss"] < s[0]["loss"], s
+for l in s:
+    assert ("log_odds_ratio" in l and "log_odds_chosen" in l) == (how == "orpo") and ("nll_loss" in l) == (how != "simpo"), l
+    if how == "orpo":
+        assert abs(l["loss"] - l["nll_loss"] + 0.1 * l["log_odds_ratio"]) < 1e-6 and abs(l["nll_loss"] + l["logps/chosen"]) < 1e-6, l
+    if how == "simpo":
+        assert abs(l["rewards/chosen"] - 2 * l["logps/chosen"]) < 1e-6, l' "$how"
+        mv r "r.$((++i))"
+    done
+    grep -q '"preference":{"loss":"simpo","beta":2.0,"label_smoothing":0.0,"gamma":0.5}' r.1/step-000008/lineage.json
+    grep -q '"preference":{"loss":"dpo","beta":0.1,"label_smoothing":0.0,"rpo_alpha":0.5}' r.3/step-000008/lineage.json
+    exits 0 dstrain eval --model "$F/base" --data "$F/held.dsr" --seq-len 48 --preference orpo # of a model as it is
+    has "6 pairs"
+    exits 2 dstrain eval --model "$F/base" --reference "$F/base" --data "$F/held.dsr" --preference simpo
+    has "--reference is for --preference, and there is none of simpo"
+    # rows of tokens: the model before has them as they were
+    prefer t --steps 8 --lr 1e-2 --train-token e "${eval[@]}" --checkpoint-every 4
+    [ "$(of loss t 1)" = 0.693147181 ]
+    below "$(of loss t 8)" 0.67
+    evals t --preference dpo
+    cp -r t u && rm -r u/step-000008 u/ledger/ledger-000005-*
+    prefer u --steps 8 --lr 1e-2 --train-token e "${eval[@]}" --checkpoint-every 4 --resume auto --batch 1 --accumulate 4
+    weights t/step-000008 >w
+    weights u/step-000008 | cmp - w
+    exits 0 dstrain replay t/step-000008 --from 4 --data "$F/pairs.dsr" --model "$F/base"
 }
 
 @test "preferences: what cannot be" {
@@ -125,14 +174,22 @@ assert e["loss"] < 0.6 and e["rewards/accuracies"] > 0.8, e' "${lines[0]}"
         exits 2 prefer x --method $m
         has "--preference is for --method lora or full, this is $m"
     done
-    exits 2 prefer x --train-token e
-    has "--train-token does not go with --preference"
     exits 2 prefer x --beta 0
     has "--beta 0: more than 0"
     exits 2 prefer x --label-smoothing 0.5
     has "less than 0.5"
     exits 2 prefer x --preference ipo --label-smoothing 0.1
-    has "--label-smoothing is for --preference dpo"
+    has "--label-smoothing is for --preference dpo and simpo"
+    exits 2 prefer x --simpo-gamma 1
+    has "--simpo-gamma is for --preference simpo"
+    exits 2 prefer x --preference simpo --simpo-gamma -1
+    has "--simpo-gamma -1: 0 or more"
+    exits 2 prefer x --preference orpo --rpo-alpha 1
+    has "orpo has that loss already"
+    exits 2 prefer x --rpo-alpha nan
+    has "--rpo-alpha"
+    exits 2 train x --rpo-alpha 1
+    has "--rpo-alpha is for --preference"
     exits 2 train x --beta 1
     has "--beta is for --preference"
     [ ! -e x ]

@@ -40,6 +40,9 @@ static void losses_are_those_of_the_papers(void **state)
     near(loss_of(&c, won), 0, 0);
     c = (ds_pref_conf){.kind = DS_PREF_IPO, .beta = 0.5};
     near(loss_of(&c, won), (0.75 + 0.4 - 1) * (0.75 + 0.4 - 1), 1e-15);
+    c.alpha = 0.5;
+    near(loss_of(&c, won), (0.75 + 0.4 - 1) * (0.75 + 0.4 - 1) + 0.5 * 1.25, 1e-15);
+    c.alpha = 0;
     ds_pref_pair(&c, won, sums, slope);
     ds_pref_pair(&c, same, sums, slope);
     near(sums[DS_PREF_CHOSEN], 1.5, 1e-15);
@@ -49,13 +52,38 @@ static void losses_are_those_of_the_papers(void **state)
     near(sums[DS_PREF_LOGP_REJECTED], -20, 1e-15);
 }
 
+static void losses_without_a_model_before(void **state)
+{
+    const ds_pref_answer a[2] = {{-5, 0, 4}, {-11, 0, 5}};
+    const ds_pref_answer sure[2] = {{-1e-300, 0, 4}, {-800, 0, 1}};
+    const double odds[2] = {exp(-1.25) / (1 - exp(-1.25)), exp(-2.2) / (1 - exp(-2.2))};
+    ds_pref_conf c = {.kind = DS_PREF_SIMPO, .beta = 2, .gamma = 0.5};
+    double sums[DS_PREF_SUMS] = {0}, slope[2];
+
+    (void)state;
+    near(loss_of(&c, a), log(1 + exp(-(2 * (2.2 - 1.25) - 0.5))), 1e-15);
+    c = (ds_pref_conf){.kind = DS_PREF_ORPO, .beta = 0.1};
+    ds_pref_pair(&c, a, sums, slope);
+    near(sums[DS_PREF_LOSS], 1.25 + 0.1 * log(1 + odds[1] / odds[0]), 1e-15);
+    near(sums[DS_PREF_NLL], 1.25, 0);
+    near(sums[DS_PREF_ODDS], log(odds[0] / odds[1]), 1e-14);
+    near(sums[DS_PREF_RATIO], -log(1 + odds[1] / odds[0]), 1e-15);
+    near(sums[DS_PREF_CHOSEN], -0.125, 1e-15);
+    near(sums[DS_PREF_LOGP_REJECTED], -2.2, 1e-15);
+    /* an answer that is certain, and one that is impossible */
+    ds_pref_pair(&c, sure, sums, slope);
+    assert_true(isfinite(sums[DS_PREF_LOSS]) && isfinite(slope[0]) && isfinite(slope[1]));
+    assert_false(isfinite(loss_of(&c, (ds_pref_answer[2]){{-1, 0, 1}, {0, 0, 1}})));
+}
+
 /* Also where one answer is all but certain, and nothing overflows. */
 static void slopes_are_differences_of_losses(void **state)
 {
-    static const ds_pref_conf confs[] = {{DS_PREF_DPO, 0.1, 0},
-                                         {DS_PREF_DPO, 2, 0.3},
-                                         {DS_PREF_IPO, 0.1, 0},
-                                         {DS_PREF_HINGE, 0.05, 0}};
+    static const ds_pref_conf confs[] = {
+        {DS_PREF_DPO, 0.1, 0, 0, 0},   {DS_PREF_DPO, 2, 0.3, 0, 0.5},
+        {DS_PREF_IPO, 0.1, 0, 0, 0},   {DS_PREF_HINGE, 0.05, 0, 0, 2},
+        {DS_PREF_SIMPO, 2, 0, 0.5, 0}, {DS_PREF_SIMPO, 2, 0.1, 1, 1},
+        {DS_PREF_ORPO, 0.1, 0, 0, 0},  {DS_PREF_ORPO, 2, 0, 0, 0}};
     static const double gains[][2] = {{0, 0}, {3, -2}, {-400, 500}, {800, -700}, {1e-9, 2e-9}};
 
     (void)state;
@@ -63,6 +91,9 @@ static void slopes_are_differences_of_losses(void **state)
         for (size_t g = 0; g < sizeof gains / sizeof *gains; g++)
             for (int side = 0; side < 2; side++) {
                 ds_pref_answer a[2] = {{gains[g][0] - 50, -50, 7}, {gains[g][1] - 60, -60, 9}};
+                if (!ds_pref_compares(&confs[i])) /* a logarithm is below 0 */
+                    for (int j = 0; j < 2; j++)
+                        a[j].logp = -fabs(a[j].logp) / 100;
                 double sums[DS_PREF_SUMS] = {0}, slope[2];
                 ds_pref_pair(&confs[i], a, sums, slope);
                 assert_true(isfinite(sums[DS_PREF_LOSS]));
@@ -76,7 +107,8 @@ static void slopes_are_differences_of_losses(void **state)
 
 static void no_number_is_told(void **state)
 {
-    static const enum ds_pref_kind kinds[] = {DS_PREF_DPO, DS_PREF_IPO, DS_PREF_HINGE};
+    static const enum ds_pref_kind kinds[] = {DS_PREF_DPO, DS_PREF_IPO, DS_PREF_HINGE,
+                                              DS_PREF_SIMPO, DS_PREF_ORPO};
     const ds_pref_answer a[2] = {{(double)NAN, -1, 1}, {-1, -1, 1}};
 
     (void)state;
@@ -86,7 +118,7 @@ static void no_number_is_told(void **state)
 
 static void described_and_back(void **state)
 {
-    const ds_pref_conf c = {DS_PREF_DPO, 0.25, 0.125};
+    const ds_pref_conf c = {DS_PREF_SIMPO, 0.25, 0.125, 0.75, 2};
     json_t *o = json_object(), *bad;
     ds_pref_conf back;
     ds_err err = {0};
@@ -97,6 +129,7 @@ static void described_and_back(void **state)
     assert_int_equal(ds_pref_describe(o, &c, &err), 0);
     assert_int_equal(ds_pref_described(&back, o, &err), 0);
     assert_true(back.kind == c.kind && back.beta == c.beta && back.smoothing == c.smoothing);
+    assert_true(back.gamma == c.gamma && back.alpha == c.alpha);
     json_decref(o);
     bad = json_pack("{s:{s:s, s:f}}", "preference", "loss", "kto", "beta", 0.1);
     assert_int_equal(ds_pref_described(&back, bad, &err), DS_CORRUPT);
@@ -245,7 +278,7 @@ static void gradients_of(ds_net *n, const fixture *f, const ds_pref_conf *c)
 static void gradients_are_those_of_the_loss(void **state)
 {
     static const ds_pref_conf confs[] = {
-        {DS_PREF_DPO, 0.5, 0.1}, {DS_PREF_IPO, 0.5, 0}, {DS_PREF_HINGE, 0.05, 0}};
+        {DS_PREF_DPO, 0.5, 0.1, 0, 0.5}, {DS_PREF_IPO, 0.5, 0, 0, 0}, {DS_PREF_ORPO, 0.5, 0, 0, 0}};
     ds_kernels *k = cpu();
     fixture f;
 
@@ -262,7 +295,7 @@ static void gradients_are_those_of_the_loss(void **state)
 /* Full fine-tuning: to the weights that were kept, to the bit, and by them to the gradients. */
 static void kept_weights_are_the_model_before(void **state)
 {
-    static const ds_pref_conf dpo = {DS_PREF_DPO, 0.5, 0};
+    static const ds_pref_conf dpo = {DS_PREF_DPO, 0.5, 0, 0, 0};
     ds_kernels *k = cpu();
     float base[T], was[T], now[T];
     ds_err err = {0};
@@ -329,6 +362,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(losses_are_those_of_the_papers),
+        cmocka_unit_test(losses_without_a_model_before),
         cmocka_unit_test(slopes_are_differences_of_losses),
         cmocka_unit_test(no_number_is_told),
         cmocka_unit_test(described_and_back),

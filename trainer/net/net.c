@@ -415,13 +415,13 @@ int ds_net_keep_before(ds_net *n, bool all, ds_err *err)
     for (size_t i = 0; i < n->params.n; i++) {
         ds_param *p = n->params.p[i];
         const int64_t count = ds_param_count(p);
-        if (!all && !p->train)
+        if (ds_is_token_rows(p) || strstr(p->name, ".lora_") || (!all && !p->train))
             continue;
         if (!p->before)
             TRY(n->k->alloc(n->k, &p->before, (size_t)count * ds_kfmt_size(p->f), err));
         TRY(n->k->convert(n->k, p->before, p->f, p->w, p->f, count, err));
     }
-    return 0;
+    return token_rows_keep(n, err);
 }
 
 void net_bare(ds_net *n, bool bare)

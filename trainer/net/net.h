@@ -98,8 +98,9 @@ int64_t ds_net_trained(const ds_net *net, int64_t *all);
  * added to params' g: of scale * sum of losses. */
 int ds_net_step(ds_net *net, const ds_netbatch *b, float scale, bool grads, enum ds_recompute r,
                 float *loss, ds_err *err);
-/* The weights as they are now are the model before; without it, it is the one that adapters were
- * put on. all: of everything; else of what is trained. */
+/* The weights as they are now, and of trained tokens those that they have in the tables, are the
+ * model before; without it, it is the one that adapters were put on, which knows nothing of trained
+ * tokens. Before any pass. all: of everything; else of what is trained. Adapters are left out. */
 int ds_net_keep_before(ds_net *net, bool all, ds_err *err);
 /* The same without gradients, of the model before, without adapters. */
 int ds_net_look(ds_net *net, const ds_netbatch *b, float *loss, ds_err *err);

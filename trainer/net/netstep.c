@@ -395,7 +395,7 @@ int ds_net_back(ds_net *n, const ds_netbatch *b, float scale, enum ds_recompute 
 
 int ds_net_look(ds_net *n, const ds_netbatch *b, float *loss, ds_err *err)
 {
-    if (n->prompt || n->rows.in)
+    if (n->prompt || (n->rows.in && !n->rows.in->before))
         return ds_fail(err, DS_FAIL, "a model without its %s is not to be had",
                        n->prompt ? "virtual tokens" : "trained tokens");
     net_bare(n, true);

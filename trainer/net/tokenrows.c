@@ -28,15 +28,14 @@ static int64_t together(const ds_net *n, int64_t i)
     return m;
 }
 
-/* Between a table and the rows of it: there, or back. */
-static int copy_rows(ds_net *n, const ds_param *table, const ds_param *rows, bool there,
-                     ds_err *err)
+/* Between a table and the rows of it, in f32: there, or back. */
+static int copy_rows(ds_net *n, const ds_param *table, void *rows, bool there, ds_err *err)
 {
     const int64_t d = n->c.hidden;
 
-    for (int64_t i = 0, m; i < rows->rows; i += m) {
+    for (int64_t i = 0, m; i < n->rows.in->rows; i += m) {
         char *of = (char *)table->w + (size_t)(n->rows.ids[i] * d) * ds_kfmt_size(table->f);
-        float *own = (float *)rows->w + i * d;
+        float *own = (float *)rows + i * d;
         m = together(n, i);
         TRY(there ? n->k->convert(n->k, of, table->f, own, DS_KF32, m * d, err)
                   : n->k->convert(n->k, own, DS_KF32, of, table->f, m * d, err));
@@ -49,8 +48,22 @@ int token_rows_refresh(ds_net *n, ds_err *err)
     const token_rows *t = &n->rows;
 
     if (t->in)
-        TRY(copy_rows(n, n->embed, t->in, true, err));
-    return t->out ? copy_rows(n, n->head, t->out, true, err) : 0;
+        TRY(copy_rows(n, n->embed, t->in->w, true, err));
+    return t->out ? copy_rows(n, n->head, t->out->w, true, err) : 0;
+}
+
+static int keep(ds_net *n, const ds_param *table, ds_param *rows, ds_err *err)
+{
+    if (!rows || rows->before)
+        return 0;
+    TRY(n->k->alloc(n->k, &rows->before, (size_t)ds_param_count(rows) * sizeof(float), err));
+    return copy_rows(n, table, rows->before, false, err);
+}
+
+int token_rows_keep(ds_net *n, ds_err *err)
+{
+    TRY(keep(n, n->embed, n->rows.in, err));
+    return keep(n, n->head, n->rows.out, err);
 }
 
 /* ---- adding ---- */
@@ -85,7 +98,7 @@ static int add_param(ds_net *n, ds_param **p, const char *module, const ds_param
 
     snprintf(name, sizeof name, "%s" MARK, module);
     TRY(ds_params_add(&n->params, p, name, (int64_t)c->nrows, n->c.hidden, false, DS_KF32, err));
-    TRY(copy_rows(n, table, *p, false, err));
+    TRY(copy_rows(n, table, (*p)->w, false, err));
     return c->rows_fixed ? 0 : ds_param_train(&n->params, *p, err);
 }
 

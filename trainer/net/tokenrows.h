@@ -26,6 +26,8 @@ typedef struct token_rows {
 } token_rows;
 
 int token_rows_add(struct ds_net *n, const struct ds_lora_conf *c, ds_err *err);
+/* The rows of the tables, before any pass, are what the parameters' `before` is from here on. */
+int token_rows_keep(struct ds_net *n, ds_err *err);
 /* The tables have the rows as they are now: before a pass. */
 int token_rows_refresh(struct ds_net *n, ds_err *err);
 /* Gradients: of look-ups, rows[t] the row of each token or -1; and through the head, of m tokens
