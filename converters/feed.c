@@ -7,6 +7,13 @@
 
 #include "io.h"
 
+const char DS_FEED_BYTES[] = "bytes";
+
+bool ds_feed_as_is(const char *encoding)
+{
+    return encoding == DS_FEED_BYTES || ds_charset_is_utf8(encoding);
+}
+
 const char *ds_feed_mark(const char *encoding, const uint8_t *p, size_t len, size_t *mark)
 {
     *mark = 0;
@@ -59,7 +66,7 @@ static int set_up(ds_feed *f, const uint8_t *p, size_t len, size_t *skip, ds_err
     *skip = mark;
     if (!name)
         name = f->encoding;
-    if (!name || ds_charset_is_utf8(name))
+    if (!name || ds_feed_as_is(name))
         return 0;
     return ds_charset_new(&f->charset, name, err);
 }

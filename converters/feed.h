@@ -48,6 +48,11 @@ uint64_t ds_feed_start(const ds_feed *f);
 int ds_feed_end(ds_feed *f, uint64_t *size, ds_sha *sha, ds_err *err);
 void ds_feed_fini(ds_feed *f);
 
+/* As an encoding: none. Bytes are handed on as they are, whatever they begin with. */
+extern const char DS_FEED_BYTES[];
+/* Nothing is converted of this encoding. */
+bool ds_feed_as_is(const char *encoding);
+
 /* The mark at the start of `p` that `encoding` allows: NULL = none; for UTF-8 "UTF-8". */
 const char *ds_feed_mark(const char *encoding, const uint8_t *p, size_t len, size_t *mark);
 

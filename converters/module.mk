@@ -2,4 +2,4 @@
 converters_LIB  := dsconv
 converters_DIRS := converters converters/text converters/logs
 converters_SEES := converters common
-converters_PKG  := libarchive libzstd zlib libpcre2-8
+converters_PKG  := libarchive libzstd zlib libpcre2-8 libcrypto libbrotlidec

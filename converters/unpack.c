@@ -22,6 +22,9 @@
 #define HEADER_SIZE (8u << 10) /* is read at once where only headers are looked at */
 #define RATIO_FROM (16u << 20) /* small files may be as repetitive as they like */
 #define NAME_LIMIT 4096
+#define BEFORE (64u << 10)    /* of a member that turns out damaged: where the next is looked for */
+#define HOLD 8                /* bytes that a damaged member lacks at its end */
+#define DICT_MAX (16u << 20)  /* bytes of a dictionary */
 #define FRAME_FIRST 5         /* bytes of a frame of zstd say how long its header is */
 #define ZIP_ENTRY 46          /* bytes at least of a member in the list at a zip's end */
 #define REREAD_MAX (2u << 20) /* headers: then a zip is not begun anew any more (seconds) */
@@ -41,7 +44,12 @@ struct ds_unpack {
     size_t hint; /* of zstd: with how many bytes its next block is whole */
     uint8_t *unzipped;
     size_t zpos, zlen; /* compressed bytes that wait in `in` */
-    bool z_on, z_over, z_eof, seekable;
+    size_t zmember;    /* where the member that is read begins in `in`, as far as that is there */
+    bool z_on, z_over, z_eof, z_begun, seekable;
+    uint8_t zheld[HOLD]; /* the last bytes of a member that has not ended */
+    size_t nzheld;
+    uint64_t damaged; /* members that were gone on behind */
+    ds_err first_damage;
     uint64_t out, members;
     bool open_member, first, at_end;
     bool placed;          /* places of members are asked for */
@@ -109,13 +117,83 @@ static int z_fill(ds_unpack *u)
 {
     if (u->zlen > 0 || u->z_eof)
         return 0;
-    const ssize_t got = raw_read(u, u->in, IN_SIZE);
+    size_t keep = 0;
+    if (u->limits.resume) {
+        keep = u->zpos - u->zmember < BEFORE ? u->zpos - u->zmember : BEFORE;
+        memmove(u->in, u->in + u->zpos - keep, keep);
+    }
+    const ssize_t got = raw_read(u, u->in + keep, IN_SIZE);
     if (got < 0)
         return -1;
     u->z_eof = got == 0;
-    u->zpos = 0;
+    u->zpos = keep;
+    u->zmember = 0;
     u->zlen = (size_t)got;
     return 0;
+}
+
+/* Behind a damaged member: where another one begins, as far as its first bytes tell. Without one
+ * the damage is an error as any other. */
+static int z_resume(ds_unpack *u)
+{
+    static const uint8_t gz[] = {0x1f, 0x8b, 8}, zst[] = {0x28, 0xb5, 0x2f, 0xfd};
+    const uint8_t *mark = u->zstd ? zst : gz;
+    const size_t n = u->zstd ? sizeof zst : sizeof gz;
+    if (!u->limits.resume || u->inner.code != DS_CORRUPT)
+        return -1;
+    size_t from = u->zmember + 1;
+    for (;;) {
+        const size_t end = u->zpos + u->zlen;
+        const uint8_t *p = from < end ? memmem(u->in + from, end - from, mark, n) : NULL;
+        if (p) {
+            u->zpos = (size_t)(p - u->in);
+            u->zlen = end - u->zpos;
+            break;
+        }
+        if (u->z_eof)
+            return -1;
+        u->zpos = end; /* a mark may lie across what is read next */
+        u->zlen = 0;
+        u->zmember = end > from && end - from >= n ? end - n + 1 : from < end ? from : end;
+        if (z_fill(u) != 0)
+            return -1;
+        from = 0;
+    }
+    u->zmember = u->zpos;
+    if ((u->zstd && ZSTD_isError(ZSTD_DCtx_reset(u->zstd, ZSTD_reset_session_only))) ||
+        (!u->zstd && inflateReset(&u->z) != Z_OK))
+        return -1;
+    if (u->damaged++ == 0)
+        u->first_damage = u->inner;
+    ds_err_clear(&u->inner);
+    u->z_over = u->zstd != NULL;
+    u->nzheld = 0;
+    return 0;
+}
+
+uint64_t ds_unpack_damaged(const ds_unpack *u, const char **why)
+{
+    *why = u->first_damage.msg;
+    return u->damaged;
+}
+
+/* Of what came out of a member that has not ended the last bytes wait for its end. */
+static size_t z_hold(ds_unpack *u, size_t n)
+{
+    if (!u->limits.resume || u->z_over)
+        return n;
+    u->nzheld = n < HOLD ? n : HOLD;
+    memcpy(u->zheld, u->unzipped + n - u->nzheld, u->nzheld);
+    return n - u->nzheld;
+}
+
+/* They stand before what comes now. */
+static size_t z_held(ds_unpack *u)
+{
+    const size_t n = u->nzheld;
+    memcpy(u->unzipped, u->zheld, n);
+    u->nzheld = 0;
+    return n;
 }
 
 /* What came out of it, if that is not too much. */
@@ -139,22 +217,25 @@ static int gz_next_member(ds_unpack *u)
         z_broken(u, "cannot go on");
         return -1;
     }
+    u->zmember = u->zpos;
     u->z_over = false;
     return 1;
 }
 
-static ssize_t gz_read(ds_unpack *u, const void **buf)
+/* Some of what a gzip file holds: *n bytes. 1, 0: it ended, or -1. */
+static int gz_some(ds_unpack *u, size_t *n)
 {
-    *buf = u->unzipped;
-    u->z.next_out = u->unzipped;
-    u->z.avail_out = OUT_SIZE;
-    while (u->z.avail_out == OUT_SIZE) {
+    const size_t from = z_held(u);
+    const uInt room = (uInt)(OUT_SIZE - from);
+    u->z.next_out = u->unzipped + from;
+    u->z.avail_out = room;
+    for (*n = from; u->z.avail_out == room;) {
         if (z_fill(u) != 0)
             return -1;
         if (u->z_over) {
-            int more = gz_next_member(u);
+            int more = from > 0 ? 0 : gz_next_member(u);
             if (more <= 0)
-                return more;
+                return from > 0 ? 1 : more;
             if (u->z_over)
                 continue;
         }
@@ -163,29 +244,33 @@ static ssize_t gz_read(ds_unpack *u, const void **buf)
         int rc = inflate(&u->z, Z_NO_FLUSH);
         u->zpos += u->zlen - u->z.avail_in;
         u->zlen = u->z.avail_in;
+        *n = OUT_SIZE - u->z.avail_out;
         if (rc == Z_STREAM_END)
             u->z_over = true;
         else if (rc == Z_BUF_ERROR && u->z_eof)
             return z_broken(u, "the file ends too early");
-        else if (rc != Z_OK && rc != Z_BUF_ERROR && u->z.avail_out == OUT_SIZE)
+        else if (rc != Z_OK && rc != Z_BUF_ERROR && (u->z.avail_out == room || u->limits.resume))
             return z_broken(u, u->z.msg ? u->z.msg : "it cannot be read");
     }
-    return z_gave(u, OUT_SIZE - u->z.avail_out);
+    return 1;
 }
 
-/* Block by block, as what it says it wants next allows: of a call that fails nothing comes out, and
- * what was before the damage is to. Frames may follow each other, and some hold no data. */
-static ssize_t zst_read(ds_unpack *u, const void **buf)
+/* Some of what a zstd file holds, block by block, as what it says it wants next allows: of a call
+ * that fails nothing comes out, and what was before the damage is to. Frames may follow each other,
+ * and some hold no data. */
+static int zst_some(ds_unpack *u, size_t *n)
 {
-    ZSTD_outBuffer out = {.dst = u->unzipped, .size = OUT_SIZE};
-    *buf = u->unzipped;
-    while (out.pos == 0) {
+    const size_t from = z_held(u);
+    ZSTD_outBuffer out = {.dst = u->unzipped, .size = OUT_SIZE, .pos = from};
+    for (*n = from; out.pos == from;) {
         if (z_fill(u) != 0)
             return -1;
         const bool end = u->zlen == 0;
-        if (end && u->z_over)
-            return 0;
+        if (u->z_over && (end || from > 0))
+            return from > 0;
         const size_t most = u->z_over ? FRAME_FIRST : u->hint;
+        if (u->z_over)
+            u->zmember = u->zpos;
         ZSTD_inBuffer in = {.src = u->in + u->zpos, .size = u->zlen < most ? u->zlen : most};
         u->hint = ZSTD_decompressStream(u->zstd, &out, &in);
         if (ZSTD_isError(u->hint))
@@ -193,10 +278,86 @@ static ssize_t zst_read(ds_unpack *u, const void **buf)
         u->zpos += in.pos;
         u->zlen -= in.pos;
         u->z_over = u->hint == 0;
-        if (end && out.pos == 0 && !u->z_over)
+        *n = out.pos;
+        if (end && out.pos == from && !u->z_over)
             return z_broken(u, "the file ends too early");
     }
-    return z_gave(u, out.pos);
+    return 1;
+}
+
+/* The dictionary's bytes from the frame that holds them, or a frame of zstd in it. */
+static int use_dictionary(ds_unpack *u, const ds_buf *d)
+{
+    static const uint8_t frame[] = {0x28, 0xb5, 0x2f, 0xfd}, mark[] = {0x37, 0xa4, 0x30, 0xec};
+    ds_buf plain = {0};
+    const ds_buf *is = d;
+    int rc = 0;
+    if (d->len > 4 && memcmp(d->data, frame, sizeof frame) == 0) {
+        const unsigned long long size = ZSTD_getFrameContentSize(d->data, d->len);
+        const size_t most = size < DICT_MAX ? (size_t)size : DICT_MAX;
+        if (ds_buf_reserve(&plain, most) != 0)
+            return ds_fail_nomem(&u->inner);
+        const size_t got = ZSTD_decompress(plain.data, most, d->data, d->len);
+        if (ZSTD_isError(got))
+            rc = z_broken(u, "its dictionary cannot be read");
+        else
+            plain.len = got;
+        is = &plain;
+    }
+    if (rc == 0 && is->len > 4 && memcmp(is->data, mark, sizeof mark) == 0 &&
+        ZSTD_isError(ZSTD_DCtx_loadDictionary(u->zstd, is->data, is->len)))
+        rc = z_broken(u, "its dictionary cannot be read");
+    ds_buf_fini(&plain);
+    return rc;
+}
+
+/* The dictionary that a file may begin with, in a frame that is skipped by who does not know of it.
+ */
+static int zst_dictionary(ds_unpack *u)
+{
+    static const uint8_t mark[] = {0x5d, 0x2a, 0x4d, 0x18};
+    ds_buf d = {0};
+    int rc = z_fill(u);
+    if (rc != 0 || u->zlen < 8 || memcmp(u->in + u->zpos, mark, sizeof mark) != 0)
+        return rc;
+    const uint8_t *p = u->in + u->zpos + 4;
+    const size_t n = (size_t)p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
+    if (n > DICT_MAX)
+        return z_broken(u, "its dictionary is larger than 16 MiB");
+    u->zpos += 8;
+    u->zlen -= 8;
+    while (rc == 0 && d.len < n && (rc = z_fill(u)) == 0) {
+        const size_t some = u->zlen < n - d.len ? u->zlen : n - d.len;
+        if (some == 0)
+            rc = z_broken(u, "the file ends too early");
+        else if (ds_buf_put(&d, u->in + u->zpos, some) != 0)
+            rc = ds_fail_nomem(&u->inner);
+        u->zpos += some;
+        u->zlen -= some;
+    }
+    if (rc == 0)
+        rc = use_dictionary(u, &d);
+    ds_buf_fini(&d);
+    return rc;
+}
+
+static ssize_t z_read(ds_unpack *u, const void **buf)
+{
+    *buf = u->unzipped;
+    if (u->zstd && !u->z_begun && zst_dictionary(u) != 0)
+        return -1;
+    u->z_begun = true;
+    for (;;) {
+        size_t n = 0;
+        const int more = u->zstd ? zst_some(u, &n) : gz_some(u, &n);
+        if (more == 0)
+            return 0;
+        if (more < 0 && z_resume(u) != 0)
+            return -1;
+        n = more > 0 ? z_hold(u, n) : n > HOLD ? n - HOLD : 0;
+        if (n > 0)
+            return z_gave(u, n);
+    }
 }
 
 static ssize_t on_read(struct archive *a, void *ctx, const void **buf)
@@ -204,7 +365,7 @@ static ssize_t on_read(struct archive *a, void *ctx, const void **buf)
     ds_unpack *u = ctx;
     ssize_t n;
     if (u->z_on) {
-        n = u->zstd ? zst_read(u, buf) : gz_read(u, buf);
+        n = z_read(u, buf);
     } else {
         *buf = u->in;
         n = raw_read(u, u->in, u->placed || u->skims ? HEADER_SIZE : IN_SIZE);
@@ -327,7 +488,7 @@ int ds_unpack_new(ds_unpack **out, int fd, const char *name, const uint8_t *head
     u->packing = packing;
     u->limits = *limits;
     u->first = true;
-    u->in = malloc(IN_SIZE);
+    u->in = malloc(IN_SIZE + (limits->resume ? BEFORE : 0));
     u->locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
     u->seekable = nhead == 0 && ds_io_active->fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
     if (u->seekable)

@@ -4,8 +4,9 @@
  * alone or around a tar. What it is is decided by its first bytes. Untrusted: what comes out may
  * not be larger than max_ratio times what went in (once past 16 MiB) nor than max_bytes; a member
  * whose name is absolute, holds "..", or is not UTF-8 is refused; links, devices and archives
- * inside archives are not followed. Nothing is ever written to disk. Reads forward only, except zip
- * and 7z in files. One thread an object.
+ * inside archives are not followed. A zst may begin with a dictionary for its frames, as those of
+ * web archives do (a skippable frame, 0x184D2A5D). Nothing is ever written to disk. Reads forward
+ * only, except zip and 7z in files. One thread an object.
  */
 #ifndef DS_UNPACK_H
 #define DS_UNPACK_H
@@ -22,6 +23,10 @@ typedef struct ds_unpack_limits {
     uint64_t max_bytes;   /* unpacked, of one archive; 0 = none */
     uint64_t max_members; /* 0 = none */
     bool whole;           /* folders are told of too, and names may be any bytes */
+    /* A gz or zst is one of members (frames) that stand for themselves, a record each: behind a
+     * damaged one it goes on with the next that can be told. What is left of the damaged one lacks
+     * its last bytes, so that who knows the records sees that it is not whole. */
+    bool resume;
 } ds_unpack_limits;
 
 enum ds_member_kind {
@@ -61,6 +66,8 @@ int ds_unpack_read(ds_unpack *u, void *buf, size_t n, size_t *got, ds_err *err);
 /* After a failure: whether nothing that follows can be read, either. Else ds_unpack_next goes on
  * behind the member that failed. */
 bool ds_unpack_over(const ds_unpack *u);
+/* How many damaged members of a gz or zst were gone on behind, and words for the first of them. */
+uint64_t ds_unpack_damaged(const ds_unpack *u, const char **why);
 /* Where the bytes of the current member lie in the archive as they are, so that they need not be
  * read here: of a tar that is a file and not compressed. False: read them. Once it was true, the
  * next call is ds_unpack_next. */

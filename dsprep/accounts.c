@@ -12,7 +12,7 @@ void ds_accounts_say(const char *command, uint64_t output, const ds_badlog *bad)
             command, output + bad->held + bad->failed, output, bad->held, bad->failed);
 }
 
-static json_t *by_reason(const ds_reason *v, size_t n)
+json_t *ds_accounts_reasons(const ds_reason *v, size_t n)
 {
     json_t *o = json_object();
     for (size_t i = 0; o && i < n; i++)
@@ -25,8 +25,8 @@ json_t *ds_accounts_json(const char *command, uint64_t output, const ds_badlog *
 {
     return json_pack("{s:s,s:s,s:I,s:I,s:o,s:o}", "type", "summary", "command", command, "input",
                      (json_int_t)(output + bad->held + bad->failed), "output", (json_int_t)output,
-                     "held", by_reason(counts->held, counts->nheld), "failed",
-                     by_reason(counts->failed, counts->nfailed));
+                     "held", ds_accounts_reasons(counts->held, counts->nheld), "failed",
+                     ds_accounts_reasons(counts->failed, counts->nfailed));
 }
 
 void ds_accounts_print(json_t *o)

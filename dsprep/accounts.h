@@ -15,6 +15,8 @@ void ds_accounts_say(const char *command, uint64_t output, const ds_badlog *bad)
 /* The same as an object, by the reasons that `counts` has. NULL without memory. */
 json_t *ds_accounts_json(const char *command, uint64_t output, const ds_badlog *bad,
                          const ds_counts *counts);
+/* Counts by reason. NULL without memory. */
+json_t *ds_accounts_reasons(const ds_reason *v, size_t n);
 /* An object as a line of JSON; takes it over. NULL: it says that memory was lacking. */
 void ds_accounts_print(json_t *o);
 

@@ -78,8 +78,21 @@ static int describe(const ds_badlog *b, const ds_textproblem *p, ds_err *to)
     return ds_fail(to, code_of(p), "%s: %s%s", p->source, p->why, hint);
 }
 
+/* What holds no text is no fault of the input: it is counted, and told of by its type. */
+static int hold(ds_badlog *b, const ds_textproblem *p, ds_err *err)
+{
+    ds_textproblem it = *p;
+    it.bytes = NULL;
+    b->held++;
+    b->textless++;
+    int rc = ds_counts_add(&b->counts, false, p->reason, 1, err);
+    return rc || !b->open ? rc : put_line(b, &it, err);
+}
+
 int ds_badlog_add(ds_badlog *b, const ds_textproblem *p, ds_err *err)
 {
+    if (p->fate == DS_FATE_HELD)
+        return hold(b, p, err);
     if (b->mode == DS_ONERROR_FAIL)
         return describe(b, p, err);
     if (b->printed < PRINT_MAX) {

@@ -4,7 +4,8 @@
  * The first 20 problems are printed, the rest counted. Records that are put aside or left out count
  * as held, parts of the input of which nobody knows how much they hold as failed. The quarantine is
  * a file of JSON lines with the source, the range, the reason and the bytes (base64, at most 1 MiB
- * of them); it appears when the run has ended well.
+ * of them); it appears when the run has ended well. Records without text, images and the like, are
+ * held whatever the mode: they stop nothing, are not printed, and their bytes are not put aside.
  */
 #ifndef DS_BADLOG_H
 #define DS_BADLOG_H
@@ -19,6 +20,7 @@ typedef struct ds_badlog {
     enum ds_onerror mode;
     ds_counts counts;
     uint64_t held, failed, printed;
+    uint64_t textless; /* of those held: nothing is wrong with them, but they hold no text */
     ds_atomic file;
     ds_out out;
     ds_buf line;

@@ -26,20 +26,33 @@ const ds_command ds_cmd_text = {
                    "standard input. Symbolic links inside folders and archives are left out, "
                    "and so is a store of dsver (.dsver) below a folder.\n\n"
                    "The format follows from the name's ending (.jsonl .ndjson .csv .tsv .html "
-                   ".htm .md), and is plain text otherwise; --format sets it for all inputs. A "
+                   ".htm .md .warc .wet), and is plain text otherwise; --format sets it for all "
+                   "inputs. A "
                    "plain text, Markdown or HTML file is one record, or several with --split. "
                    "In JSON lines and tables (with a header; RFC 4180) a line is a record: "
                    "--field names the member that is the text; its other members are kept in "
                    "the column meta as JSON, with numbers and order as written.\n\n"
+                   "Of an archive of the web (WARC, its records gz or zst one by one, or not) the "
+                   "documents are records: bodies of HTTP responses, resource and conversion "
+                   "(WET) records that are pages or plain text, whatever they were chunked, "
+                   "compressed (gzip, deflate, br, zstd) or encoded in. meta has url, date, title, "
+                   "mime, status, language and digest; digests that are given are checked. "
+                   "Images and other types are held, by type, and stop nothing, whatever "
+                   "--on-error says; requests, metadata and what was the same before (revisit) "
+                   "are no documents, and counted apart. A damaged record costs that record. "
+                   "docs/texts.md has more.\n\n"
                    "Keys: a file's record is keyed by the file's name, relative to the folder "
                    "or archive it was found in; a file that is an INPUT itself, by the last "
-                   "component of its name. Records of JSON lines and tables have the key that "
+                   "component of its name; a record of a WARC by its WARC-Record-ID, or what "
+                   "--key-field names of meta, such as url. Records of JSON lines and tables have "
+                   "the key that "
                    "--key-field names; without it, and with --split, the key is derived: a "
                    "digest of the text. All records of a run have the same kind of key: "
                    "--key-field asks for explicit ones, and without it the first input "
                    "decides; --keys sets it.\n\n"
-                   "Text is UTF-8, or what a byte order mark says, or what --encoding says; it "
-                   "is never guessed, and bytes that are invalid in it are an error. "
+                   "Text is UTF-8, or what a byte order mark says, or what --encoding says (in a "
+                   "WARC: of documents that say none); it is never guessed, and bytes that are "
+                   "invalid in it are an error. "
                    "--on-error says what happens then: fail (the stream ends with the reason), "
                    "skip, or quarantine (the record goes to the file that --quarantine names). "
                    "The last line says how input, output, held and failed add up; the exit "
@@ -199,7 +212,8 @@ static void settle(text_ctx *c, const text_args *a)
     bool rows = ds_textformat_rows(first);
     ds_textopts *o = &c->o;
     if (a->keys == KEYS_AUTO)
-        o->explicit_key = o->key_field || (!rows && o->split == DS_SPLIT_NONE);
+        o->explicit_key =
+            o->key_field || ((!rows || ds_textformat_keyed(first)) && o->split == DS_SPLIT_NONE);
     else
         o->explicit_key = a->keys == KEYS_EXPLICIT;
     /* Where records with members may come, there is a place for them. */

@@ -13,6 +13,8 @@
 #include "plural.h"
 #include "pool.h"
 
+#define SAY_MAX 8 /* kinds of records that are told by name */
+
 int ds_intake_limits(const ds_intake_args *a, ds_textopts *o, ds_err *err)
 {
     if (a->max_record < 1 || a->max_record > (1 << 30))
@@ -67,6 +69,8 @@ static int on_problem(void *ctx, const ds_textproblem *p, ds_err *err)
         in->nforeign++;
         return 0;
     }
+    if (p->fate == DS_FATE_LEFT)
+        return ds_counts_add(&in->left, false, p->reason, 1, err);
     return ds_badlog_add(&in->bad, p, err);
 }
 
@@ -117,6 +121,13 @@ int ds_intake_run(ds_intake *in, const ds_textopts *o, const ds_textsink *sink, 
     return rc;
 }
 
+/* A reason that ends so, and is more than that. */
+static bool has_end(const char *reason, const char *end)
+{
+    const size_t n = strlen(reason), k = strlen(end);
+    return n > k && strcmp(reason + n - k, end) == 0;
+}
+
 static void say_json(ds_intake *in, const char *command, uint64_t links, uint64_t special,
                      uint64_t stores, const json_t *more)
 {
@@ -125,12 +136,55 @@ static void say_json(ds_intake *in, const char *command, uint64_t links, uint64_
     json_t *left_out =
         json_pack("{s:I,s:I,s:I,s:I}", "links", (json_int_t)links, "special", (json_int_t)special,
                   "stores", (json_int_t)stores, "of_another_kind", (json_int_t)in->nforeign);
-    if (json_object_set_new(all, "left_out", left_out) != 0 ||
+    if ((in->left.nheld > 0 &&
+         json_object_set_new(left_out, "records",
+                             ds_accounts_reasons(in->left.held, in->left.nheld)) != 0) ||
+        json_object_set_new(all, "left_out", left_out) != 0 ||
         (more && json_object_update(all, (json_t *)(uintptr_t)more) != 0)) {
         json_decref(all);
         all = NULL;
     }
     ds_accounts_print(all);
+}
+
+/* "3 request, 1 warcinfo": the most frequent first. */
+static void say_reasons(const ds_reason *v, size_t n, const char *end)
+{
+    uint64_t before = UINT64_MAX, others = 0;
+    for (size_t told = 0; n > 0;) {
+        uint64_t most = 0;
+        for (size_t i = 0; i < n; i++)
+            if (has_end(v[i].reason, end) && v[i].count < before && v[i].count > most)
+                most = v[i].count;
+        if (most == 0)
+            break;
+        for (size_t i = 0; i < n; i++) {
+            if (v[i].count != most || !has_end(v[i].reason, end))
+                continue;
+            if (told < SAY_MAX)
+                fprintf(stderr, "%s%" PRIu64 " %.*s", told ? ", " : "", most,
+                        (int)(strlen(v[i].reason) - strlen(end)), v[i].reason);
+            else
+                others += most;
+            told++;
+        }
+        before = most;
+    }
+    if (others > 0)
+        fprintf(stderr, ", %" PRIu64 " others", others);
+}
+
+/* Records of crawls: those that hold no text, and those that are no documents. */
+static void say_records(const ds_intake *in)
+{
+    if (in->bad.textless > 0) {
+        fprintf(stderr, "; no text in %" PRIu64 " held: ", in->bad.textless);
+        say_reasons(in->bad.counts.held, in->bad.counts.nheld, DS_NO_TEXT);
+    }
+    if (in->left.nheld > 0) {
+        fputs("; no documents, left out: ", stderr);
+        say_reasons(in->left.held, in->left.nheld, "");
+    }
 }
 
 void ds_intake_say(ds_intake *in, const char *command, const json_t *more)
@@ -153,6 +207,7 @@ void ds_intake_say(ds_intake *in, const char *command, const json_t *more)
         fprintf(stderr, "; %" PRIu64 " store%s (.dsver) left out", stores, ds_s(stores));
     if (in->nforeign > 0)
         fprintf(stderr, "; %" PRIu64 " files of another kind left out", in->nforeign);
+    say_records(in);
     fputc('\n', stderr);
 }
 
@@ -167,6 +222,7 @@ void ds_intake_fini(ds_intake *in)
     ds_textread_free(in->read);
     ds_badlog_fini(&in->bad);
     ds_counts_fini(&in->before);
+    ds_counts_fini(&in->left);
     ds_schema_fini(&in->schema);
     ds_buf_fini(&in->prov);
 }

@@ -57,6 +57,7 @@ typedef struct ds_intake {
     ds_counts before;    /* of streams that ended before */
     const char *foreign; /* the reason why a source is none for this command; or NULL */
     uint64_t nforeign;   /* left out for it: they lay in a folder or archive */
+    ds_counts left;      /* records that are no documents, by kind: those "held" */
 } ds_intake;
 
 /* What the arguments say of reading, into o: DS_USAGE when they cannot be. */

@@ -167,12 +167,14 @@ static int look(ds_filejob *j, ds_fileitem *i, const ds_textopts *o)
     const char *name = ds_filejob_word(j, i->name);
     const uint8_t *p = j->data.data + j->data.len;
     size_t len = (size_t)i->size, mark;
-    const char *charset = ds_feed_mark(o->encoding, p, len, &mark);
     i->format = o->format ? o->format : ds_textformat_of(name);
+    const char *encoding = ds_textformat_bytes(i->format) ? DS_FEED_BYTES : o->encoding;
+    const char *charset = ds_feed_mark(encoding, p, len, &mark);
     if (!charset)
-        charset = o->encoding;
-    if (ds_packmark_sniff(p, len) != DS_PACK_NONE || (charset && !ds_charset_is_utf8(charset)) ||
-        (ds_textformat_rows(i->format) && o->explicit_key && !o->key_field)) {
+        charset = encoding;
+    if (ds_packmark_sniff(p, len) != DS_PACK_NONE || (charset && !ds_feed_as_is(charset)) ||
+        (ds_textformat_rows(i->format) && !ds_textformat_keyed(i->format) && o->explicit_key &&
+         !o->key_field)) {
         i->state = DS_FILE_STREAM; /* which says why, where that is called for */
         return 0;
     }

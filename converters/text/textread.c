@@ -190,14 +190,28 @@ static int broken_archive(ds_textread *r, const opened *in, const ds_err *why, d
                              err);
 }
 
+/* Members of a compressed file that were damaged, and gone on behind. */
+static int told_of_damage(ds_textread *r, const ds_unpack *u, const opened *in, ds_err *err)
+{
+    ds_err why = {0};
+    const char *words;
+    const uint64_t n = ds_unpack_damaged(u, &words);
+    if (n == 0)
+        return 0;
+    ds_fail(&why, DS_CORRUPT, "%s%s", words,
+            n == 1 ? "; read on behind it" : "; read on behind it and others like it");
+    return broken_archive(r, in, &why, err);
+}
+
 static int archive(ds_textread *r, const opened *in, ds_err *err)
 {
     ds_unpack *u = NULL;
     ds_member m;
     ds_err why = {0};
     bool stop = false;
-    int rc = ds_unpack_new(&u, in->fd, in->name, in->head, in->nhead, in->packing, &r->o.limits,
-                           &why),
+    ds_unpack_limits limits = r->o.limits;
+    limits.resume = (r->o.format ? r->o.format : ds_textformat_of(in->name)) == DS_TEXT_WARC;
+    int rc = ds_unpack_new(&u, in->fd, in->name, in->head, in->nhead, in->packing, &limits, &why),
         more;
     if (rc != 0)
         return broken_archive(r, in, &why, err);
@@ -209,6 +223,8 @@ static int archive(ds_textread *r, const opened *in, ds_err *err)
         }
         rc = member(r, u, in, &m, &stop, err);
     }
+    if (rc == 0)
+        rc = told_of_damage(r, u, in, err);
     ds_unpack_free(u);
     return rc;
 }

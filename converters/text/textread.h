@@ -16,15 +16,16 @@
 
 /* One thing that is not right with the input. */
 typedef struct ds_textproblem {
-    const char *source;   /* name of the file or member */
-    const char *reason;   /* a slug, counted by */
-    const char *why;      /* in words */
-    bool located;         /* offset and len mean something */
-    bool lost;            /* nobody knows how much is missing: the rest of a file, an archive */
-    bool named;           /* the source is an operand itself: not of a folder, not in an archive */
-    uint64_t offset, len; /* range of the record in the source */
-    uint64_t at;          /* offset of the fault */
-    const uint8_t *bytes; /* of the record, or its beginning; NULL when they are not at hand */
+    const char *source;    /* name of the file or member */
+    const char *reason;    /* a slug, counted by */
+    const char *why;       /* in words */
+    enum ds_textfate fate; /* whether anything is wrong at all */
+    bool located;          /* offset and len mean something */
+    bool lost;             /* nobody knows how much is missing: the rest of a file, an archive */
+    bool named;            /* the source is an operand itself: not of a folder, not in an archive */
+    uint64_t offset, len;  /* range of the record in the source */
+    uint64_t at;           /* offset of the fault */
+    const uint8_t *bytes;  /* of the record, or its beginning; NULL when they are not at hand */
     size_t nbytes;
 } ds_textproblem;
 

@@ -10,23 +10,24 @@
 #include "html.h"
 #include "json.h"
 #include "utf8.h"
+#include "warc.h"
 
 #define KEY_MAX 4096
 #define CHUNK_MIN (64u << 10)
 
-const char *const ds_textformat_names[] = {"auto", "text", "markdown", "jsonl",
-                                           "csv",  "tsv",  "html",     NULL};
+const char *const ds_textformat_names[] = {"auto", "text", "markdown", "jsonl", "csv",
+                                           "tsv",  "html", "warc",     NULL};
 
 enum ds_textformat ds_textformat_of(const char *name)
 {
     static const struct {
         const char *end;
         enum ds_textformat f;
-    } ends[] = {{".jsonl", DS_TEXT_JSONL}, {".ndjson", DS_TEXT_JSONL},
-                {".csv", DS_TEXT_CSV},     {".tsv", DS_TEXT_TSV},
-                {".tab", DS_TEXT_TSV},     {".html", DS_TEXT_HTML},
-                {".htm", DS_TEXT_HTML},    {".xhtml", DS_TEXT_HTML},
-                {".md", DS_TEXT_MARKDOWN}, {".markdown", DS_TEXT_MARKDOWN}};
+    } ends[] = {
+        {".jsonl", DS_TEXT_JSONL},       {".ndjson", DS_TEXT_JSONL}, {".csv", DS_TEXT_CSV},
+        {".tsv", DS_TEXT_TSV},           {".tab", DS_TEXT_TSV},      {".html", DS_TEXT_HTML},
+        {".htm", DS_TEXT_HTML},          {".xhtml", DS_TEXT_HTML},   {".md", DS_TEXT_MARKDOWN},
+        {".markdown", DS_TEXT_MARKDOWN}, {".warc", DS_TEXT_WARC},    {".wet", DS_TEXT_WARC}};
     size_t n = ds_packmark_bare(name);
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
         size_t k = strlen(ends[i].end);
@@ -43,7 +44,22 @@ bool ds_textformat_rows(enum ds_textformat f)
 
 bool ds_textformat_headed(enum ds_textformat f)
 {
-    return f == DS_TEXT_CSV || f == DS_TEXT_TSV || f == DS_TEXT_PARSED;
+    return f == DS_TEXT_CSV || f == DS_TEXT_TSV || f == DS_TEXT_PARSED || ds_textformat_keyed(f);
+}
+
+bool ds_textformat_keyed(enum ds_textformat f)
+{
+    return f == DS_TEXT_WARC;
+}
+
+bool ds_textformat_bytes(enum ds_textformat f)
+{
+    return f == DS_TEXT_WARC;
+}
+
+const ds_rowparser *ds_textformat_parser(const ds_textopts *o, enum ds_textformat f)
+{
+    return f == DS_TEXT_PARSED ? o->parser : f == DS_TEXT_WARC ? &ds_warc_parser : NULL;
 }
 
 static uint8_t delimiter_of(const ds_textopts *o, enum ds_textformat f)
@@ -451,10 +467,11 @@ static int head_columns(ds_texthead *h, const ds_csvrec *rec, const ds_textopts 
     return rc;
 }
 
-static int parser_open(ds_texthead *h, const ds_rowparser *k, const char *name, const uint8_t *p,
-                       size_t len, size_t *used, ds_err *err)
+static int parser_open(ds_texthead *h, const ds_rowparser *k, const ds_textopts *o,
+                       const char *name, const uint8_t *p, size_t len, size_t *used, ds_err *err)
 {
-    int rc = k->open(k->ctx, &h->state, name, p, len, used, &h->note, &h->reason, err);
+    void *ctx = k->ctx ? k->ctx : (void *)(uintptr_t)o;
+    int rc = k->open(ctx, &h->state, name, p, len, used, &h->note, &h->reason, err);
     if (rc == 0)
         h->parser = k;
     return rc;
@@ -463,9 +480,10 @@ static int parser_open(ds_texthead *h, const ds_rowparser *k, const char *name, 
 int ds_texthead_read(ds_texthead *h, ds_csvrec *scratch, const ds_textopts *o, enum ds_textformat f,
                      const char *name, const uint8_t *p, size_t len, size_t *used, ds_err *err)
 {
+    const ds_rowparser *k = ds_textformat_parser(o, f);
     ds_texthead_fini(h);
-    if (f == DS_TEXT_PARSED)
-        return parser_open(h, o->parser, name, p, len, used, err);
+    if (k)
+        return parser_open(h, k, o, name, p, len, used, err);
     h->field = h->key = -1;
     h->reason = "invalid table";
     int rc = ds_csv_record(scratch, p, len, true, delimiter_of(o, f), used);
@@ -594,7 +612,7 @@ static int split_text(ds_textbatch *b, const ds_textopts *o, const uint8_t *p, s
 size_t ds_text_whole(ds_csvrec *scratch, const ds_textopts *o, enum ds_textformat f,
                      const ds_texthead *head, const uint8_t *p, size_t len)
 {
-    if (f == DS_TEXT_PARSED)
+    if (ds_textformat_parser(o, f))
         return head->parser->whole(head->state, p, len);
     if (f == DS_TEXT_CSV || f == DS_TEXT_TSV)
         return ds_csv_whole(scratch, p, len, delimiter_of(o, f));
@@ -606,7 +624,7 @@ int ds_textbatch_records(ds_textbatch *b, const ds_textopts *o, enum ds_textform
 {
     if (k->len == 0)
         return 0;
-    if (f == DS_TEXT_PARSED)
+    if (ds_textformat_parser(o, f))
         return head->parser->records(head->state, b, k);
     if (f == DS_TEXT_JSONL)
         return json_lines(b, o, k->p, k->len, k->base);

@@ -22,6 +22,7 @@ enum ds_textformat {
     DS_TEXT_CSV,
     DS_TEXT_TSV,
     DS_TEXT_HTML,
+    DS_TEXT_WARC,
     DS_TEXT_PARSED /* by o->parser; not among the names */
 };
 extern const char
@@ -31,6 +32,11 @@ extern const char
 enum ds_textformat ds_textformat_of(const char *name);
 /* True where one file holds many records: JSON lines, tables, what a parser reads. */
 bool ds_textformat_rows(enum ds_textformat f);
+/* True where records have a key of their own, such as an id, without a field being named. */
+bool ds_textformat_keyed(enum ds_textformat f);
+/* True where a file says itself which encodings are in it: it is read byte for byte, and an
+ * encoding that is named is that of what says none. */
+bool ds_textformat_bytes(enum ds_textformat f);
 
 /* Why a record's key cannot be one that an input says, or NULL. */
 const char *ds_key_unfit(const uint8_t *key, size_t len);
@@ -62,10 +68,25 @@ typedef struct ds_rowparser {
      * (p, len) to its end; empty at the beginning of a source. Called block by block, in order. 0
      * or DS_NOMEM. */
     int (*pass)(const void *state, ds_buf *before, const uint8_t *p, size_t len);
+    /* Where the record at p is longer than may be: where another one begins behind p, 0 = not here.
+     * `first`: p is the record's beginning, and *skip may be its length, as it says itself. NULL:
+     * behind a line's end. */
+    size_t (*resync)(const void *state, const uint8_t *p, size_t len, bool first, uint64_t *skip);
+    /* Of a record longer than may be, whose beginning is at p, the problem that it is, as its first
+     * row; none: it is too long. NULL: always that. 0 or DS_NOMEM. */
+    int (*big)(const void *state, struct ds_textbatch *b, const uint8_t *p, size_t len);
     /* As ds_textbatch_records. */
     int (*records)(const void *state, struct ds_textbatch *b, const ds_textblock *k);
     void (*close)(void *state);
 } ds_rowparser;
+
+#define DS_NO_TEXT ": no text" /* ends the reasons of records that hold none, behind their type */
+/* What becomes of a record that is no row. */
+enum ds_textfate {
+    DS_FATE_BAD,  /* it is not what it should be: --on-error says what then */
+    DS_FATE_HELD, /* nothing is wrong with it, and there is no text in it: counted */
+    DS_FATE_LEFT  /* it is no document: left out, and counted apart from the input */
+};
 
 typedef struct ds_textopts {
     enum ds_textformat format; /* DS_TEXT_AUTO: by name */
@@ -87,6 +108,7 @@ typedef struct ds_textopts {
 
 typedef struct ds_textrow {
     const char *reason;               /* NULL: a row. Else a problem: a slug, counted by */
+    enum ds_textfate fate;            /* of a problem */
     const char *why;                  /* of a problem, in words */
     const uint8_t *key, *text, *meta; /* NULL = null or not asked for */
     size_t key_len, text_len, meta_len;
@@ -136,6 +158,8 @@ typedef struct ds_texthead {
     const char *reason; /* after a failure: a slug */
 } ds_texthead;
 bool ds_textformat_headed(enum ds_textformat f); /* it has one */
+/* What reads the format's records; NULL: this module itself. */
+const ds_rowparser *ds_textformat_parser(const ds_textopts *o, enum ds_textformat f);
 /* Reads the header at p; `p` holds it whole. `name` is the source's. An error names the offset
  * (DS_FAIL). */
 int ds_texthead_read(ds_texthead *h, ds_csvrec *scratch, const ds_textopts *o, enum ds_textformat f,

@@ -9,6 +9,7 @@
 #include "utf8.h"
 
 #define BLOCK (1u << 20)
+#define OVERLAP 256      /* bytes in which a parser can tell where a record begins */
 #define KEEP (64u << 10) /* of a record too long for memory: what a quarantine gets to see */
 
 static void parse_block(void *job, void *ctx)
@@ -67,6 +68,7 @@ int ds_textrun_emit(ds_textrun *r, const char *name, const ds_textbatch *b, size
             ds_textproblem p = {.source = name,
                                 .reason = row->reason,
                                 .why = row->why,
+                                .fate = row->fate,
                                 .located = row->raw != NULL,
                                 .lost = row->raw == NULL,
                                 .named = r->named,
@@ -107,6 +109,7 @@ typedef struct stream {
     ds_feed *f;
     const char *name;
     enum ds_textformat format;
+    const ds_rowparser *parser; /* of the format; NULL = textrow.c itself */
     ds_texthead head;
     bool begun, have_head;
     uint64_t at;    /* offset in the source of the next byte to be looked at */
@@ -222,9 +225,9 @@ static int read_head(ds_textrun *r, stream *s, const ds_buf *in, size_t len, siz
 
 /* Whether what was read tells a parser what the source is. Of a first line without end it is read
  * for as long as a record may be; then that line is dropped, and what follows tells. */
-static bool tells(const ds_textrun *r, const stream *s, const ds_buf *in)
+static bool tells(const stream *s, const ds_buf *in)
 {
-    const ds_rowparser *k = r->o->parser;
+    const ds_rowparser *k = s->parser;
     return s->have_head || over(s) || !k->enough || k->enough(k->ctx, in->data, in->len);
 }
 
@@ -233,12 +236,12 @@ static bool tells(const ds_textrun *r, const stream *s, const ds_buf *in)
 static int fill_block(ds_textrun *r, stream *s, ds_buf *in, size_t *whole, size_t *used, bool *go,
                       ds_err *err)
 {
-    bool parsed = s->format == DS_TEXT_PARSED;
+    const bool parsed = s->parser != NULL;
     *used = 0;
     for (;;) {
         size_t head = 0;
         int rc = fill(r, s, in, in->len > BLOCK ? in->len : BLOCK, err);
-        if (rc == 0 && parsed && !tells(r, s, in)) {
+        if (rc == 0 && parsed && !tells(s, in)) {
             *whole = 0;
             if (in->len > r->o->max_record + 2)
                 return 0;
@@ -263,6 +266,9 @@ static int fill_block(ds_textrun *r, stream *s, ds_buf *in, size_t *whole, size_
  * not here. */
 static size_t resync(const ds_textrun *r, const stream *s, const uint8_t *p, size_t len)
 {
+    uint64_t skip;
+    if (s->parser && s->parser->resync)
+        return len ? s->parser->resync(s->head.state, p, len, false, &skip) : 0;
     bool blank = s->format <= DS_TEXT_MARKDOWN && r->o->split == DS_SPLIT_PARAGRAPH;
     for (const uint8_t *q = p, *end = p + len;
          q < end && (q = memchr(q, '\n', (size_t)(end - q))) != NULL; q++) {
@@ -273,26 +279,58 @@ static size_t resync(const ds_textrun *r, const stream *s, const uint8_t *p, siz
     return 0;
 }
 
-/* The record that begins `in` is longer than the limit: drops it, without keeping it. What follows
- * it lands in s->carry. */
+/* Reads on to where the next record begins: behind `skip` bytes, or, 0, where one can be told.
+ * What follows lands in s->carry. */
+static int drop_rest(ds_textrun *r, stream *s, ds_buf *in, uint64_t skip, ds_err *err)
+{
+    const uint64_t from = s->at - in->len;
+    size_t cut = 0, kept = 0;
+    while (cut == 0 && !over(s)) {
+        /* What a parser looks for may lie across the end of what was read. */
+        kept = s->parser && s->parser->resync && in->len > OVERLAP ? OVERLAP : 0;
+        if (kept)
+            memmove(in->data, in->data + in->len - kept, kept);
+        in->len = kept;
+        int rc = fill(r, s, in, BLOCK, err);
+        if (rc != 0)
+            return rc;
+        const uint64_t end = s->at + in->len - kept - from;
+        if (skip == 0)
+            cut = resync(r, s, in->data, in->len);
+        else if (end >= skip && skip > s->at - from)
+            cut = kept + (size_t)(skip - (s->at - from));
+        s->at += cut ? cut - kept : in->len - kept;
+    }
+    return cut > 0 && ds_buf_put(&s->carry, in->data + cut, in->len - cut) != 0 ? ds_fail_nomem(err)
+                                                                                : 0;
+}
+
+/* What its beginning says of a record that is too long: how long it is (0: nothing), and, as a row
+ * of r->batch, what is wrong with it. */
+static int look_at_long(ds_textrun *r, const stream *s, const ds_buf *in, uint64_t *skip)
+{
+    const ds_rowparser *k = s->have_head ? s->parser : NULL;
+    *skip = 0;
+    ds_textbatch_reset(&r->batch);
+    if (k && k->resync)
+        (void)k->resync(s->head.state, in->data, in->len, true, skip);
+    if (*skip <= in->len) /* it ends elsewhere */
+        *skip = 0;
+    return k && k->big ? k->big(s->head.state, &r->batch, in->data, in->len) : 0;
+}
+
+/* The record that begins `in` is longer than the limit: drops it, without keeping it. */
 static int drop_long(ds_textrun *r, stream *s, ds_buf *in, ds_err *err)
 {
     int rc = drain(r, s->name, err);
-    uint64_t from = s->at;
-    size_t cut = 0;
+    uint64_t from = s->at, skip = 0;
     r->kept.len = 0;
-    if (rc == 0 && ds_buf_put(&r->kept, in->data, in->len < KEEP ? in->len : KEEP) != 0)
+    if (rc == 0 && (ds_buf_put(&r->kept, in->data, in->len < KEEP ? in->len : KEEP) != 0 ||
+                    look_at_long(r, s, in, &skip) != 0))
         rc = ds_fail_nomem(err);
     s->at += in->len;
-    while (rc == 0 && cut == 0 && !over(s)) {
-        in->len = 0;
-        if ((rc = fill(r, s, in, BLOCK, err)) != 0)
-            break;
-        cut = resync(r, s, in->data, in->len);
-        s->at += cut ? cut : in->len;
-    }
-    if (rc == 0 && cut > 0 && ds_buf_put(&s->carry, in->data + cut, in->len - cut) != 0)
-        rc = ds_fail_nomem(err);
+    if (rc == 0)
+        rc = drop_rest(r, s, in, skip, err);
     if (rc != 0)
         return rc;
     char why[80];
@@ -307,6 +345,11 @@ static int drop_long(ds_textrun *r, stream *s, ds_buf *in, ds_err *err)
                         .at = from,
                         .bytes = r->kept.data,
                         .nbytes = r->kept.len};
+    if (r->batch.n > 0 && r->batch.v[0].reason) {
+        p.reason = r->batch.v[0].reason;
+        p.why = r->batch.v[0].why;
+        p.fate = r->batch.v[0].fate;
+    }
     return r->sink->problem(r->sink->ctx, &p, err);
 }
 
@@ -321,9 +364,8 @@ static int submit(ds_textrun *r, stream *s, ds_blockjob *j, size_t whole, size_t
     j->format = s->format;
     s->at += whole;
     j->before.len = 0;
-    if (s->format == DS_TEXT_PARSED &&
-        (ds_buf_put(&j->before, s->before.data, s->before.len) != 0 ||
-         s->head.parser->pass(s->head.state, &s->before, j->part.p, j->part.len) != 0))
+    if (s->parser && (ds_buf_put(&j->before, s->before.data, s->before.len) != 0 ||
+                      s->parser->pass(s->head.state, &s->before, j->part.p, j->part.len) != 0))
         return ds_fail_nomem(err);
     if (ds_buf_put(&s->carry, j->in.data + whole, j->in.len - whole) != 0)
         return ds_fail_nomem(err);
@@ -449,13 +491,17 @@ static int page(ds_textrun *r, stream *s, ds_err *err)
 int ds_textrun_stream(ds_textrun *r, ds_feed *f, const char *name, enum ds_textformat format,
                       ds_err *err)
 {
-    stream s = {.f = f, .name = name, .format = format};
-    if (ds_textformat_rows(format) && r->o->explicit_key && !r->o->key_field)
+    stream s = {
+        .f = f, .name = name, .format = format, .parser = ds_textformat_parser(r->o, format)};
+    if (ds_textformat_rows(format) && r->o->explicit_key && !r->o->key_field &&
+        !ds_textformat_keyed(format))
         return ds_textrun_refuse(r, name, "no key", true,
                                  "its records have no key, in a run of documents keyed by name "
                                  "(--key-field, --keys derived)",
                                  err);
     f->hasher = r->hasher;
+    if (ds_textformat_bytes(format))
+        f->encoding = DS_FEED_BYTES;
     r->rows = 0;
     int rc = ds_feed_begin(f, err);
     if (rc == 0) {

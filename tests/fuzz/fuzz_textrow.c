@@ -1,6 +1,6 @@
 /* fuzz_textrow.c - rows do not depend on how the input is cut into blocks: what a run of many
  * threads relies on. The first byte of the input sets the format and the cut of documents, the
- * second the size of the blocks. */
+ * second the size of the blocks. Formats with the high bit set are of sources that are bytes. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,16 +85,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
                                                  DS_TEXT_PLAIN};
     ds_textopts o = {
         .field = "t", .max_record = 300, .max_depth = 5, .split_bytes = 5, .meta = true};
-    o.format = formats[data[0] & 3];
+    static const enum ds_textformat bytes[] = {DS_TEXT_WARC, DS_TEXT_WARC, DS_TEXT_WARC,
+                                               DS_TEXT_WARC};
+    const bool keyed = data[0] & 0x80;
+    o.format = (keyed ? bytes : formats)[data[0] & 3];
     o.split = (enum ds_split)(1 + (data[0] >> 2) % 3);
     o.explicit_key = o.format != DS_TEXT_PLAIN && (data[0] & 16);
-    o.key_field = o.explicit_key ? "k" : NULL;
+    o.key_field = o.explicit_key && !keyed ? "k" : NULL;
+    if (keyed) {
+        o.split = (enum ds_split)(data[0] >> 2 & 3);
+        o.max_record = 3000;
+        o.limits.max_ratio = 200;
+    }
     ds_texthead head = {0};
     ds_csvrec scratch = {0};
     ds_buf one = {0}, many = {0};
-    size_t used = 0, step = data[1] % 100 + 1;
+    size_t used = 0, step = (data[1] % 100 + 1) * (keyed ? 7 : 1);
     const uint8_t *p = data + 2;
-    bool table = o.format == DS_TEXT_CSV || o.format == DS_TEXT_TSV, go = true;
+    bool table = ds_textformat_headed(o.format), go = true;
     len -= 2;
     if (table)
         go = ds_texthead_read(&head, &scratch, &o, o.format, "x", p, len, &used, NULL) == 0;
