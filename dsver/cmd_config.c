@@ -130,7 +130,9 @@ static int run(int argc, char **argv)
     int rc = unset && n != 1 ? ds_fail(&err, DS_USAGE, "--unset goes with one NAME")
              : is ? ds_fail(&err, DS_USAGE, "NAME and VALUE are two words: dsver config %.*s '%s'",
                             (int)(is - operands[0]), operands[0], is + 1)
-                  : ds_store_find(&dir, store, &err);
+             : !unset && n < 2
+                 ? ds_store_find_config(&dir, store, &err) /* also one that nobody can use */
+                 : ds_store_find(&dir, store, &err);
     if (!rc && unset)
         set(dir, operands[0], NULL, json, &err);
     else if (!rc && n == 0)

@@ -102,6 +102,8 @@ static int run(int argc, char **argv)
     const char *dir = n > 0 ? operands[0] : ".";
     ds_modes m = {0};
     int rc = ds_store_init(dir, how < 0 ? DS_SHARED_UMASK : (enum ds_sharing)how, &made, &err);
+    if (!rc && !made && how >= 0)
+        rc = ds_store_reshare(dir, (enum ds_sharing)how, &err);
     if (!rc)
         rc = ds_store_find(&path, dir, &err);
     if (!rc && made)

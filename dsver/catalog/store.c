@@ -41,6 +41,33 @@ static int first_config(const char *path, enum ds_sharing how, ds_err *err)
     return rc;
 }
 
+/* The first of the folders on the way to one that is not there yet. */
+static int first_to_make(char **first, const char *dir, ds_err *err)
+{
+    if (!(*first = strndup(dir, ds_path_len(dir))))
+        return ds_fail_nomem(err);
+    for (char *slash; (slash = strrchr(*first, '/')) && slash != *first;) {
+        *slash = '\0';
+        if (ds_path_exists(*first)) {
+            *slash = '/';
+            break;
+        }
+    }
+    return 0;
+}
+
+/* What is made from now on, the way to it too. */
+static int share_new(const char *dir, const char *store, enum ds_sharing how, ds_err *err)
+{
+    char *first = NULL;
+    if (ds_path_exists(dir))
+        return ds_sharing_set(store, how, err);
+    int rc = first_to_make(&first, dir, err);
+    rc = rc ? rc : ds_sharing_set(first, how, err);
+    free(first);
+    return rc;
+}
+
 int ds_store_init(const char *dir, enum ds_sharing how, bool *made, ds_err *err)
 {
     char *store = NULL, *cat = NULL, *config = NULL;
@@ -51,7 +78,7 @@ int ds_store_init(const char *dir, enum ds_sharing how, bool *made, ds_err *err)
         *made = !ds_store_is(store);
     if (rc || ds_store_is(store))
         goto out;
-    rc = ds_sharing_set(ds_path_exists(dir) ? store : dir, how, err); /* the way to it, too */
+    rc = share_new(dir, store, how, err);
     rc = rc ? rc : ds_mkdirs(store, err);
     if (rc == DS_IO && how != DS_SHARED_UMASK && access(dir, W_OK) == 0)
         rc = ds_err_prefix(err, "cannot be shared, for which its group is to be one of yours");
@@ -279,6 +306,19 @@ int ds_config_set(const char *dir, const char *name, const char *value, ds_err *
                        "%s says what all files are made as: dsver init --shared changes both",
                        DS_CONFIG_SHARED);
     return set(dir, name, value, err);
+}
+
+int ds_store_reshare(const char *given, enum ds_sharing how, ds_err *err)
+{
+    enum ds_sharing was;
+    char *dir = NULL;
+    int rc = ds_store_find_config(&dir, given, err);
+    const int known = rc ? rc : ds_store_shared(&was, dir, err);
+    rc = known ? (known < 0 ? known : 0) : ds_sharing_set(dir, how, err);
+    if (known == 0 && !rc)
+        rc = set(dir, DS_CONFIG_SHARED, ds_sharing_words[how], err);
+    free(dir);
+    return rc;
 }
 
 int ds_store_share(ds_store *s, enum ds_sharing how, ds_err *err)

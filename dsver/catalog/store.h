@@ -41,6 +41,9 @@ void ds_store_close_temp(ds_store *s, char **dir);
 int ds_store_lay_over(ds_store *s, ds_store *under, ds_err *err);
 /* Whom it is for from now on: what is made in it. What is there already is modes.h's. */
 int ds_store_share(ds_store *s, enum ds_sharing how, ds_err *err);
+/* Where the configuration says of sharing what nobody knows, it says this from now on: such a store
+ * cannot be opened. Others stay as they are. */
+int ds_store_reshare(const char *given, enum ds_sharing how, ds_err *err);
 /* Who does what to the store from now on, and why, for its operation log (oplog.h). */
 int ds_store_act(ds_store *s, const char *command, const char *author, const char *reason,
                  ds_err *err);

@@ -57,29 +57,50 @@ static int find_at(char **dir, const char *given, const char *from, ds_err *err)
                         given, from);
 }
 
-/* What its configuration says of sharing. One that is damaged is told of by who needs it. */
-static int heed_sharing(const char *dir, ds_err *err)
+/* A configuration that is damaged is told of by who needs it. */
+int ds_store_shared(enum ds_sharing *how, const char *dir, ds_err *err)
 {
     ds_buf v = {0};
     ds_err why = {0};
-    int how = 0, rc = ds_config_get(&v, dir, DS_CONFIG_SHARED, false, &why);
+    int at = 0, rc = ds_config_get(&v, dir, DS_CONFIG_SHARED, false, &why);
     if (rc == DS_NOMEM || ds_is_io(rc))
         return ds_fail_as(err, &why);
     const char *text = rc > 0 ? ds_buf_cstr(&v) : "umask";
-    while (text && ds_sharing_words[how] && strcmp(text, ds_sharing_words[how]) != 0)
-        how++;
+    while (text && ds_sharing_words[at] && strcmp(text, ds_sharing_words[at]) != 0)
+        at++;
     if (!text)
         rc = ds_fail_nomem(err);
-    else if (!ds_sharing_words[how])
-        rc = ds_fail(err, DS_FAIL, "%s/config: %s is '%s', and can be umask, group or all", dir,
-                     DS_CONFIG_SHARED, text);
     else
-        rc = ds_sharing_set(dir, (enum ds_sharing)how, err);
+        rc = ds_sharing_words[at] != NULL;
+    *how = rc > 0 ? (enum ds_sharing)at : DS_SHARED_UMASK;
     ds_buf_fini(&v);
     return rc;
 }
 
-static int find_store(char **dir, const char *given, ds_err *err)
+static int not_known(const char *dir, ds_err *err)
+{
+    ds_buf v = {0};
+    int rc = ds_config_get(&v, dir, DS_CONFIG_SHARED, false, err);
+    const char *text = rc < 0 ? NULL : ds_buf_cstr(&v);
+    if (rc >= 0)
+        rc = ds_fail(err, DS_FAIL,
+                     "%s/config: %s is '%s', and can be umask, group or all (dsver init --shared "
+                     "mends it)",
+                     dir, DS_CONFIG_SHARED, text ? text : "");
+    ds_buf_fini(&v);
+    return rc;
+}
+
+static int heed_sharing(const char *dir, ds_err *err)
+{
+    enum ds_sharing how;
+    const int rc = ds_store_shared(&how, dir, err);
+    if (rc == 0)
+        return not_known(dir, err);
+    return rc < 0 ? rc : ds_sharing_set(dir, how, err);
+}
+
+int ds_store_find_config(char **dir, const char *given, ds_err *err)
 {
     *dir = NULL;
     const char *env = getenv("DSVER_STORE");
@@ -115,7 +136,7 @@ static int find_store(char **dir, const char *given, ds_err *err)
 
 int ds_store_find(char **dir, const char *given, ds_err *err)
 {
-    int rc = find_store(dir, given, err);
+    int rc = ds_store_find_config(dir, given, err);
     rc = rc ? rc : heed_sharing(*dir, err);
     if (rc) {
         free(*dir);

@@ -102,6 +102,24 @@ kept_out() {
     done
 }
 
+@test "init --shared: the folders on the way are shared too, and a word that nobody knows is mended" {
+    (umask 077 && dsver init --shared group way/to/it) >/dev/null
+    [ "$(stat -c %A way way/to way/to/it | sort -u)" = drwxrws--- ]
+    git config -f way/to/it/.dsver/config dsver.shared grup
+    exits 1 dsver log --store way/to/it
+    has "way/to/it/.dsver/config: dsver.shared is 'grup', and can be umask, group or all (dsver init --shared mends it)"
+    exits 0 dsver config dsver.shared --store way/to/it
+    [ "$output" = grup ]
+    exits 0 dsver config --store way/to/it
+    exits 1 dsver config dsver.dataset d --store way/to/it
+    exits 1 dsver init way/to/it
+    (umask 077 && dsver init --shared all way/to/it) >/dev/null
+    exits 0 dsver config dsver.shared --store way/to/it
+    [ "$output" = all ]
+    [ "$(git -C way/to/it/.dsver/catalog.git config core.sharedRepository)" = all ]
+    exits 0 dsver fsck --store way/to/it
+}
+
 @test "init --shared: two of a group, each with an umask that keeps the other out" {
     versions 100
     shared=$(mktemp -d /tmp/ds-group.XXXXXX) # where others come to, unlike to the test's own folder
