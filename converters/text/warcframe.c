@@ -129,7 +129,7 @@ static int read_tail(ds_warcframe *f, const uint8_t *p, size_t len, bool last)
         return last ? 1 : -1;
     if (lines > 1 || version(p + f->end, len - f->end, &open) > 0)
         return 1;
-    return !open ? 0 : last ? 1 : -1;
+    return open && !last ? -1 : 0;
 }
 
 /* 1: a whole record begins at f->start. 0: a damaged one, f->why says it. -1: more is needed. */
