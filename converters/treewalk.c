@@ -201,7 +201,7 @@ static int64_t nanoseconds(struct timespec t)
     return (int64_t)((uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec);
 }
 
-static ds_filestamp stamp_of(const struct stat *st)
+ds_filestamp ds_filestamp_of(const struct stat *st)
 {
     return (ds_filestamp){.dev = st->st_dev,
                           .ino = st->st_ino,
@@ -253,7 +253,7 @@ static int plain(ds_treewalk *w, int at, const char *last, const struct stat *st
     }
     facts(e, st);
     e->kind = DS_FILE_PLAIN;
-    e->stamp = w->stamp = stamp_of(st);
+    e->stamp = w->stamp = ds_filestamp_of(st);
     e->stamped = true;
     if (st->st_nlink > 1 && !w->alone) {
         const int rc = look_up(w, st, &first, err);
@@ -492,7 +492,7 @@ int ds_treewalk_read(ds_treewalk *w, void *buf, size_t n, size_t *got, ds_err *e
         w->unopened = NULL;
         if (open_plain(w, w->unopened_in, name, &w->now) != 0)
             return ds_fail_errno(err, errno, "cannot open");
-        const ds_filestamp is = stamp_of(&w->now.st);
+        const ds_filestamp is = ds_filestamp_of(&w->now.st);
         if (!ds_filestamp_eq(&is, &w->stamp))
             return changed(err);
     }
@@ -512,7 +512,7 @@ int ds_treewalk_again(ds_treewalk *w, const char *name, const ds_filestamp *was,
 {
     if (open_plain(w, w->alone ? AT_FDCWD : w->root, w->alone ? w->path : name, &w->again) != 0)
         return ds_fail_errno(err, errno, "cannot open");
-    const ds_filestamp is = stamp_of(&w->again.st);
+    const ds_filestamp is = ds_filestamp_of(&w->again.st);
     return ds_filestamp_eq(&is, was) ? 0 : changed(err);
 }
 

@@ -18,6 +18,8 @@ typedef struct ds_filestamp {
     uint64_t dev, ino, size;
     int64_t mtime, ctime;
 } ds_filestamp;
+struct stat;
+ds_filestamp ds_filestamp_of(const struct stat *st);
 bool ds_filestamp_eq(const ds_filestamp *a, const ds_filestamp *b);
 
 typedef struct ds_treeentry {

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "chunkpieces.h"
 #include "filecache.h"
 #include "objstore.h"
 #include "storefind.h"
@@ -115,43 +116,6 @@ static int contents(ds_unchanged *u, ds_sha *out, ds_err *err)
 
 /* ---- digests of a block: pieces of its chunk, files ---- */
 
-/* before || [at, at + n) of the chunk, in one place. */
-static const uint8_t *bytes(ds_unchanged *u, const void *before, size_t len, const ds_chunk *c,
-                            size_t at, size_t n)
-{
-    const size_t head = at >= c->head_len ? 0 : c->head_len - at < n ? c->head_len - at : n;
-
-    if (len == 0 && head == 0)
-        return c->body + (at - c->head_len);
-    ds_buf_reset(&u->window);
-    if (ds_buf_put(&u->window, before, len) || ds_buf_put(&u->window, c->head + at, head) ||
-        (n > head && ds_buf_put(&u->window, c->body + (at + head - c->head_len), n - head)))
-        return NULL;
-    return u->window.data;
-}
-
-/* Addresses of the pieces of a chunk that has more than one. */
-static int pieces(ds_unchanged *u, const ds_chunk *c, ds_err *err)
-{
-    const size_t len = c->head_len + c->body_len;
-    ds_sha id;
-    int rc = 0;
-
-    for (size_t at = 0, n; !rc && at < len; at += n) {
-        const size_t left = len - at, most = left < DS_PIECE_MAX ? left : DS_PIECE_MAX;
-        const uint8_t *p = bytes(u, "", 0, c, at, most);
-        if (!p)
-            return ds_fail_nomem(err);
-        n = ds_piece_len(p, left);
-        rc = ds_addr_piece(&id, p, n, err);
-        if (!rc && ds_refs_piece(&u->refs, &id, (uint32_t)n))
-            rc = ds_fail_nomem(err);
-        if (c->spool && at + n > c->head_len)
-            ds_spool_release(c->spool, at + n - c->head_len);
-    }
-    return rc;
-}
-
 /* What is hashed together, since two messages side by side take little longer than one: the chunk
  * as one piece, and the files in it, which are about as many bytes. */
 static int gather(ds_unchanged *u, const ds_chunk *c, bool one, ds_err *err)
@@ -163,8 +127,9 @@ static int gather(ds_unchanged *u, const ds_chunk *c, bool one, ds_err *err)
 
     ds_buf_reset(&u->messages);
     if (one) {
-        const ds_bytes piece = {.p = bytes(u, DS_PIECE_TAG, sizeof DS_PIECE_TAG, c, 0, len),
-                                .len = sizeof DS_PIECE_TAG + len};
+        const ds_bytes piece = {
+            .p = ds_chunk_bytes(&u->window, DS_PIECE_TAG, sizeof DS_PIECE_TAG, c, 0, len),
+            .len = sizeof DS_PIECE_TAG + len};
         rc = !piece.p || ds_buf_put(&u->messages, &piece, sizeof piece);
     }
     for (size_t i = 0; i < u->nfresh; i++)
@@ -197,7 +162,7 @@ static int sum(ds_unchanged *u, const ds_chunk *c, ds_err *err)
     for (size_t i = 0; i < u->nfresh; i++)
         if (!v[i].summed)
             v[i].sha = *sums++;
-    return one ? 0 : pieces(u, c, err);
+    return one ? 0 : ds_chunk_pieces(&u->refs, &u->window, c, err);
 }
 
 /* ---- the block ---- */

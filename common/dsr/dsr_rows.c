@@ -178,13 +178,19 @@ static int hash_record(ds_rows *r, uint64_t *hash, uint64_t *size, ds_err *err)
     return 0;
 }
 
+/* Whether a column's value of the open record may still come. */
+static bool lacks(const ds_rows *r, size_t i)
+{
+    return r->has_late && i == r->late.column && r->cols[i].rows <= r->rows;
+}
+
 /* Every column but the late one has this record's value. */
 static int whole(const ds_rows *r, bool late, ds_err *err)
 {
     if (!r->open)
         return ds_fail(err, DS_FAIL, "a record ends that has not begun");
     for (size_t i = 0; i < r->s->n; i++)
-        if (!(late && i == r->late.column) && (r->cols[i].open || r->cols[i].rows != r->rows + 1))
+        if (r->cols[i].open || (!(late && lacks(r, i)) && r->cols[i].rows != r->rows + 1))
             return ds_fail(err, DS_FAIL,
                            "column \"%s\" has no value, or more than one, for a record",
                            r->s->cols[i].name);
@@ -207,7 +213,7 @@ static int end_record(ds_rows *r, uint64_t hash, uint64_t size, ds_err *err)
 int ds_rows_end(ds_rows *r, ds_err *err)
 {
     uint64_t hash, size;
-    int rc = whole(r, false, err);
+    int rc = whole(r, r->has_late && !r->s->primary[r->late.column], err);
     if (!rc)
         rc = hash_record(r, &hash, &size, err);
     return rc ? rc : end_record(r, hash, size, err);

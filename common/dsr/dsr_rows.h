@@ -24,8 +24,9 @@ void ds_rows_last(const ds_rows *r, uint64_t *hash, uint64_t *size);
  * their hash and size, and before their block is written `fill` puts the values of all `rows` of
  * its records that lack one into the builder, or gives *refs, which tell of the whole chunk (lent
  * until the next call). Before a record ends by ds_rows_end all before it in its block must have
- * their value. `wrote`, where not NULL, is told of that column's chunk of every block, before it is
- * written. Both return 0 or a negative code. */
+ * their value. A column that is not primary has no part in hash and size: its value may be missing
+ * at ds_rows_end just as well. `wrote`, where not NULL, is told of that column's chunk of every
+ * block, before it is written. Both return 0 or a negative code. */
 typedef struct ds_rows_late {
     size_t column;
     int (*fill)(void *ctx, ds_colbuild *b, uint64_t rows, const ds_refs **refs, ds_err *err);

@@ -82,6 +82,10 @@ static const ds_opt OPTIONS[] = {
     OPT_STR(0, "encoding", args.encoding, "NAME",
             "encoding of text whose character set is not declared, or is not Latin-1 as it "
             "says, and that is no UTF-8"),
+    OPT_STR(
+        0, "store", args.store, "STORE",
+        "the store that the stream is committed to: what it has of files that did not change is "
+        "referred to, and not read"),
     DSPREP_SHARDS(args.shards),
     OPT_TIME_IN(0, "timeout", args.timeout, "TIME", 1, 86400,
                 "processor time for one object; default 60s"),
@@ -178,6 +182,10 @@ int ds_dicom_args_opts(const ds_dicom_args *a, dcm_policy **policy, dcm_key *key
         rc = ds_fail(err, DS_USAGE,
                      "clean-pixel-data holds what it cannot clean, and --burned-in pass lets it "
                      "pass: one of them");
+    if (rc == 0 && a->store && (a->shards.dir || a->to_dicom || a->preview))
+        rc = ds_fail(err, DS_USAGE,
+                     "--store is for a pipe into dsver commit, where what did not change is not "
+                     "read: -o, --to-dicom and --preview do not go with it");
     if (rc == 0 && (a->on_error == DS_DICOM_QUARANTINE) != (a->quarantine != NULL))
         rc = ds_fail(err, DS_USAGE,
                      "--on-error quarantine and --quarantine DIR go together: one is missing");

@@ -9,7 +9,7 @@
 
 typedef struct ds_dicom_args {
     const char *deid, *key_file, *safe, *also, *hold, *report, *source_map, *to_dicom, *encoding,
-        *window, *resize, *device, *placeholder, *preview, *found, *words;
+        *window, *resize, *device, *store, *placeholder, *preview, *found, *words;
     int dtype, record, values, burned_in, on_error, on_found;
     ds_shardopts shards;
     int64_t patches, spool_limit, threads, timeout, memory, max_ratio, max_file, max_frame,

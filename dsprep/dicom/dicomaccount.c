@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dicomlate.h"
 #include "io.h"
 #include "json.h"
 #include "term.h"
@@ -44,8 +45,13 @@ static int set_aside(const ds_dicom_account *a, const char *dir, const ds_dicom_
     ds_atomic to = {.fd = -1};
     ds_buf path = {0};
     int rc = 0;
-    if (!dir || in->fd < 0)
+    ds_dicom_in known = *in;
+    if (!dir)
         return 0;
+    if (in->answer.len) /* it was not opened so far */
+        rc = ds_dicom_late_reopen(&known, err);
+    if (rc != 0 || known.fd < 0)
+        return rc;
     if (a->key)
         rc = dcm_pseudonym(name, 16, a->key, "source-name", in->name, strlen(in->name), err);
     else
@@ -59,11 +65,13 @@ static int set_aside(const ds_dicom_account *a, const char *dir, const ds_dicom_
     if (rc == 0)
         rc = ds_atomic_open(&to, (const char *)path.data, 0600, err);
     if (rc == 0)
-        rc = ds_dicom_in_copy(in, to.fd, (const char *)path.data, err);
+        rc = ds_dicom_in_copy(&known, to.fd, (const char *)path.data, err);
     if (rc == 0)
         rc = ds_atomic_commit(&to, err);
     ds_atomic_abort(&to);
     ds_buf_fini(&path);
+    if (known.fd != in->fd)
+        close(known.fd);
     return rc;
 }
 
@@ -97,24 +105,32 @@ int ds_dicom_account_before(ds_dicom_account *a, const ds_dicom_in *in, const ds
                : rc;
 }
 
+static int say_json(const ds_dicom_account *a, uint64_t records, ds_buf *out)
+{
+    int bad = ds_buf_printf(out,
+                            "{\"type\":\"summary\",\"command\":\"dsprep dicom\",\"inputs\":%" PRIu64
+                            ",\"output\":%" PRIu64 ",\"records\":%" PRIu64,
+                            a->inputs, a->inputs - a->held - a->failed, records);
+    if (a->store)
+        bad |= ds_buf_printf(out, ",\"unchanged\":%" PRIu64, a->unchanged);
+    return bad | ds_deid_reasons(out, "held", a->counts.held, a->counts.nheld) |
+           ds_deid_reasons(out, "failed", a->counts.failed, a->counts.nfailed) |
+           ds_buf_puts(out, "}\n");
+}
+
 int ds_dicom_account_say(const ds_dicom_account *a, uint64_t records, bool json, ds_buf *out,
                          ds_err *err)
 {
-    uint64_t good = a->inputs - a->held - a->failed;
-    int bad =
-        json
-            ? ds_buf_printf(out,
-                            "{\"type\":\"summary\",\"command\":\"dsprep dicom\",\"inputs\":%" PRIu64
-                            ",\"output\":%" PRIu64 ",\"records\":%" PRIu64,
-                            a->inputs, good, records) |
-                  ds_deid_reasons(out, "held", a->counts.held, a->counts.nheld) |
-                  ds_deid_reasons(out, "failed", a->counts.failed, a->counts.nfailed) |
-                  ds_buf_puts(out, "}\n")
-            : ds_buf_printf(out,
+    if (json)
+        return say_json(a, records, out) ? ds_fail_nomem(err) : 0;
+    int bad = ds_buf_printf(out,
                             "dsprep dicom: %" PRIu64 " input = %" PRIu64 " output + %" PRIu64
-                            " held + %" PRIu64 " failed; %" PRIu64 " record%s\n",
-                            a->inputs, good, a->held, a->failed, records, ds_s(records));
-    return bad ? ds_fail_nomem(err) : 0;
+                            " held + %" PRIu64 " failed; %" PRIu64 " record%s",
+                            a->inputs, a->inputs - a->held - a->failed, a->held, a->failed, records,
+                            ds_s(records));
+    if (a->store)
+        bad |= ds_buf_printf(out, ", %" PRIu64 " unchanged", a->unchanged);
+    return bad | ds_buf_putc(out, '\n') ? ds_fail_nomem(err) : 0;
 }
 
 typedef struct action_sum {
@@ -173,6 +189,7 @@ void ds_dicom_in_fini(ds_dicom_in *in)
         close(in->fd);
     free(in->name);
     free(in->path);
+    ds_buf_fini(&in->answer);
     ds_buf_fini(&in->message);
     memset(in, 0, sizeof *in);
     in->fd = -1;

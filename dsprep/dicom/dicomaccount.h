@@ -20,9 +20,11 @@ typedef struct ds_dicom_account {
     dcm_actions *actions; /* the account's own */
     ds_dicom_seen seen;
     uint64_t inputs, masked, already, held, failed;
-    uint64_t again;   /* of the held: the same bytes once more */
-    uint64_t surplus; /* frames behind the last that their objects say they have */
-    uint64_t unread;  /* objects with characters that nobody can tell */
+    uint64_t again;     /* of the held: the same bytes once more */
+    uint64_t surplus;   /* frames behind the last that their objects say they have */
+    bool store;         /* a store was named: it is told how many records are unchanged */
+    uint64_t unchanged; /* records whose images are in the store, and were not read */
+    uint64_t unread;    /* objects with characters that nobody can tell */
 } ds_dicom_account;
 
 void ds_dicom_account_fini(ds_dicom_account *a);

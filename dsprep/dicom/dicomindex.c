@@ -62,6 +62,7 @@ static int add(ds_dicom_index *x, ds_dicom_in *in, ds_dicom_result *r, uint64_t 
                           .path = in->path,
                           .key = copy_key(&r->key, number),
                           .size = in->size,
+                          .stamp = in->stamp,
                           .sha = r->sha,
                           .facts = r->facts,
                           .shape = r->shape,
@@ -151,13 +152,14 @@ static int hold_doubles(ds_dicom_index *x, ds_dicom_account *acc, ds_err *err)
 
 int ds_dicom_index_make(ds_dicom_index *x, ds_dicominput *input, ds_dicom_jobs *jobs,
                         ds_dicom_in *ins, size_t nins, ds_dicom_account *acc, ds_proof *proof,
-                        ds_err *err)
+                        ds_dicom_late *late, ds_err *err)
 {
     pass p = {.x = x, .acc = acc, .proof = proof};
     const ds_dicom_pump pump = {.input = input,
                                 .jobs = jobs,
                                 .ins = ins,
                                 .nins = nins,
+                                .late = late,
                                 .ask = DS_DICOM_HEADERS,
                                 .take = take,
                                 .ctx = &p};
@@ -174,9 +176,15 @@ int ds_dicom_index_open(const ds_dicom_index *x, size_t i, ds_dicom_in *in, ds_e
     in->name = strdup(e->name);
     int rc = in->name ? 0 : ds_fail_nomem(err);
     if (rc == 0 && e->path) {
-        if (ds_open(&in->fd, e->path, O_RDONLY, 0, NULL) != 0)
+        in->path = strdup(e->path);
+        if (!in->path)
+            rc = ds_fail_nomem(err);
+        else if (ds_open(&in->fd, e->path, O_RDONLY, 0, NULL) != 0)
             in->reason = "unreadable";
-        return 0;
+        else
+            ds_dicom_in_stamp(in);
+        in->size = e->size;
+        return rc;
     }
     in->at = e->spool_at;
     if (rc == 0)
@@ -186,6 +194,21 @@ int ds_dicom_index_open(const ds_dicom_index *x, size_t i, ds_dicom_in *in, ds_e
     if (rc != 0)
         ds_dicom_in_fini(in);
     return rc;
+}
+
+int ds_dicom_index_ask(const ds_dicom_index *x, size_t i, ds_dicom_late *late, uint8_t ask,
+                       ds_dicom_in *in, ds_err *err)
+{
+    const ds_dicom_entry *e = &x->v[i];
+    int rc = 0;
+    if (late && e->path) {
+        *in = (ds_dicom_in){.fd = -1, .name = strdup(e->name), .path = strdup(e->path)};
+        rc = in->name && in->path ? ds_dicom_late_known(late, in, ask, err) : ds_fail_nomem(err);
+        if (rc == 1)
+            return 0;
+        ds_dicom_in_fini(in);
+    }
+    return rc == 0 ? ds_dicom_index_open(x, i, in, err) : rc;
 }
 
 void ds_dicom_index_fini(ds_dicom_index *x)

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "io.h"
@@ -23,6 +24,8 @@ struct ds_dicominput {
     int fd;             /* of it */
     int places;         /* it once more, for those who read members in their place; -1: not yet */
     char *name;         /* of it */
+    int (*known)(void *ctx, ds_dicom_in *in, ds_err *err); /* may be NULL */
+    void *ctx;
 };
 
 int ds_dicom_temp(int *fd, ds_err *err)
@@ -53,6 +56,26 @@ int ds_dicominput_new(ds_dicominput **out, char *const *operands, size_t n,
         *out = NULL;
     }
     return rc;
+}
+
+void ds_dicominput_known(ds_dicominput *in, int (*known)(void *ctx, ds_dicom_in *in, ds_err *err),
+                         void *ctx)
+{
+    in->known = known;
+    in->ctx = ctx;
+}
+
+void ds_dicom_in_stamp(ds_dicom_in *in)
+{
+    struct timespec now;
+    struct stat st;
+    if (fstat(in->fd, &st) != 0)
+        return;
+    clock_gettime(CLOCK_REALTIME, &now);
+    in->size = (uint64_t)st.st_size;
+    in->stamp = ds_filestamp_of(&st);
+    in->stamped = S_ISREG(st.st_mode);
+    in->looked = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 static void end_archive(ds_dicominput *in)
@@ -226,10 +249,17 @@ static int open_entry(ds_dicominput *in, const ds_walk_entry *e, ds_dicom_in *ou
     uint8_t head[DS_PACKMARK_SNIFF];
     size_t n = 0;
     ds_err bad = {0};
-    struct stat st;
     bool pipe = e->kind == DS_WALK_STDIN || e->pipe;
-    int fd = 0;
-    int rc = e->kind == DS_WALK_STDIN ? 0 : ds_open(&fd, e->path, O_RDONLY, 0, &bad);
+    int fd = 0, rc = 0;
+    if (in->known && !pipe) {
+        out->path = strdup(e->path);
+        rc = out->path ? in->known(in->ctx, out, err) : ds_fail_nomem(err);
+        if (rc != 0)
+            return rc;
+        free(out->path);
+        out->path = NULL;
+    }
+    rc = e->kind == DS_WALK_STDIN ? 0 : ds_open(&fd, e->path, O_RDONLY, 0, &bad);
     if (rc == 0)
         rc = ds_read_full(fd, e->path ? e->path : "stdin", head, sizeof head, &n, &bad);
     if (rc == 0 && !pipe && lseek(fd, 0, SEEK_SET) != 0)
@@ -261,8 +291,7 @@ static int open_entry(ds_dicominput *in, const ds_walk_entry *e, ds_dicom_in *ou
     out->path = strdup(e->path);
     if (!out->path)
         return ds_fail_nomem(err);
-    if (fstat(fd, &st) == 0)
-        out->size = (uint64_t)st.st_size;
+    ds_dicom_in_stamp(out);
     return 1;
 }
 

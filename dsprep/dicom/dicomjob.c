@@ -115,7 +115,7 @@ static int take_actions(cursor *c, dcm_actions *a, ds_err *err)
 }
 
 /* What the child wrote is not trusted: it may have been taken over. */
-static int read_result(ds_dicom_result *r, const uint8_t *p, size_t len, ds_err *err)
+int ds_dicom_result_read(ds_dicom_result *r, const void *p, size_t len, ds_err *err)
 {
     cursor c = {p, len, 0, false};
     size_t n = 0;
@@ -243,7 +243,7 @@ static int read_front(int fd, ds_dicom_result *r, ds_err *err)
         return ds_fail_nomem(err);
     rc = ds_pread_exact(fd, "an answer", b.data, (size_t)n, sizeof head, &bad);
     if (rc == 0)
-        rc = read_result(r, b.data, (size_t)n, &bad);
+        rc = ds_dicom_result_read(r, b.data, (size_t)n, &bad);
     ds_buf_fini(&b);
     r->data_at = sizeof head + n;
     return rc == 0 ? 0 : fail_with(r, "worker-failed", "the worker's answer is damaged", err);

@@ -62,6 +62,8 @@ int ds_dicom_jobs_submit(ds_dicom_jobs *j, const struct ds_dicom_in *in, uint8_t
 /* The oldest job's result; frames are read from *out, which is lent until the next call. Held and
  * failed objects are results, not errors. */
 int ds_dicom_jobs_next(ds_dicom_jobs *j, ds_dicom_result *r, int *out, ds_err *err);
+/* The same from the bytes of an answer, which are [8, data_at) of the file of a job. */
+int ds_dicom_result_read(ds_dicom_result *r, const void *p, size_t len, ds_err *err);
 void ds_dicom_jobs_free(ds_dicom_jobs *j);
 void ds_dicom_result_fini(ds_dicom_result *r);
 

@@ -4,13 +4,15 @@
 
 #include "dicominput.h"
 #include "dicomjob.h"
+#include "dicomlate.h"
 
 typedef struct ds_dicom_pump {
     ds_dicominput *input;
     ds_dicom_jobs *jobs;
     ds_dicom_in *ins; /* room for those on their way, zeroed but fd = -1 */
     size_t nins;
-    uint8_t ask; /* see ds_dicom_jobs_submit */
+    ds_dicom_late *late; /* may be NULL: every file is read */
+    uint8_t ask;         /* see ds_dicom_jobs_submit */
     /* r is NULL for an input that cannot be read: in->reason. What it takes out of both it sets to
      * NULL or zero; the rest is freed behind it. */
     int (*take)(void *ctx, ds_dicom_in *in, ds_dicom_result *r, int frames, ds_err *err);

@@ -56,6 +56,8 @@ enum {
     ALL_COLUMNS /* with patches */
 };
 
+_Static_assert(COL_IMAGE == DS_DICOM_IMAGE, "where images are");
+
 static const column columns[ALL_COLUMNS] = {
     [COL_KEY] = {"key", DS_UTF8, false, false, false},
     [COL_KIND] = {"kind", DS_UTF8, false, false, false},
@@ -123,6 +125,7 @@ typedef struct put {
     const ds_dicom_record *rec;
     ds_hasher *hash; /* NULL: no digest is wanted */
     ds_patches grid;
+    bool lazy; /* the image comes later */
     ds_err *err;
 } put;
 
@@ -245,6 +248,10 @@ static int put_patches(put *p, ds_err *err)
 
 static int put_image(put *p, ds_err *err)
 {
+    if (p->lazy)
+        return 0;
+    if (p->rec->has_image && p->rec->fd < 0)
+        return ds_dicom_late_image(p->r->late, p->rec, err);
     if (!p->rec->has_image)
         return ds_colbuild_null(col(p, COL_IMAGE), err);
     ds_proofraw_reset(&p->r->raw);
@@ -456,6 +463,33 @@ static int put_columns(put *p, ds_err *err)
     return rc == 0 ? put_origin(p, err) : rc;
 }
 
+int ds_dicom_rows_image(ds_dicom_rows *r, const ds_dicom_record *rec, ds_err *err)
+{
+    put p = {.r = r, .rec = rec, .err = err};
+    int rc = ds_shardout_rows(r->out, &p.rows, err);
+    if (rc == 0 && r->patch && rec->has_image)
+        rc = ds_patches_of(&p.grid, r->patch, &rec->shape, err);
+    if (rc == 0)
+        rc = put_image(&p, err);
+    ds_hasher_free(p.hash);
+    return rc;
+}
+
+/* Of an image that was put, or comes later. */
+static int image_digest(const put *p, ds_sha *digest, ds_err *err)
+{
+    ds_dicom_late *late = p->r->late;
+    if (!p->hash) { /* it is asked for only where it is known */
+        if (p->rec->has_image && !ds_dicom_late_digest(late, p->rec, digest))
+            return ds_fail(err, DS_FAIL, "the digest of an image is not known");
+    } else {
+        int rc = ds_hasher_end(p->hash, digest, err);
+        if (rc != 0)
+            return rc;
+    }
+    return late && p->rec->has_image ? ds_dicom_late_put_digest(late, p->rec, digest, err) : 0;
+}
+
 int ds_dicom_rows_record(ds_dicom_rows *r, const ds_dicom_record *rec, ds_sha *digest,
                          uint64_t *count, ds_err *err)
 {
@@ -463,12 +497,14 @@ int ds_dicom_rows_record(ds_dicom_rows *r, const ds_dicom_record *rec, ds_sha *d
     int rc = ds_shardout_rows(r->out, &p.rows, err);
     if (rc == 0 && r->patch && rec->has_image)
         rc = ds_patches_of(&p.grid, r->patch, &rec->shape, err);
+    if (rc == 0 && r->late)
+        rc = ds_dicom_late_begin(r->late, rec, &p.lazy, err);
     if (rc == 0)
         rc = put_columns(&p, err);
     if (rc == 0 && r->preview && rec->has_image)
         rc = ds_dicom_preview_record(r->preview, rec, err);
-    if (rc == 0 && p.hash && digest)
-        rc = ds_hasher_end(p.hash, digest, err);
+    if (rc == 0 && r->digests && digest)
+        rc = image_digest(&p, digest, err);
     ds_hasher_free(p.hash);
     if (count)
         *count = p.grid.count;
@@ -497,7 +533,7 @@ int ds_dicom_rows_chain(ds_buf *out, const ds_buf *lines, int64_t frame, ds_err 
 }
 
 int ds_dicom_rows_object(ds_dicom_record *rec, ds_dicom_parts *parts, const ds_dicom_result *res,
-                         int fd, const uint64_t *size, int64_t frame, ds_err *err)
+                         int fd, ds_dicom_member *member, int64_t frame, ds_err *err)
 {
     const ds_dicom_facts *f = &res->facts;
     uint32_t first = frame < 0 ? 0 : (uint32_t)frame, n = frame < 0 ? res->shape.frames : 1;
@@ -511,6 +547,7 @@ int ds_dicom_rows_object(ds_dicom_record *rec, ds_dicom_parts *parts, const ds_d
             parts->places[i] = ds_dicom_place_of(f, first + i);
     }
     int rc = bad ? ds_fail_nomem(err) : 0;
+    member->frame = frame;
     if (rc == 0 && res->has_image)
         rc = ds_dicom_rows_chain(&parts->chain, &res->chain, frame, err);
     *rec = (ds_dicom_record){.kind = !res->has_image ? "document"
@@ -527,8 +564,10 @@ int ds_dicom_rows_object(ds_dicom_record *rec, ds_dicom_parts *parts, const ds_d
                              .frame_bytes = res->frame_bytes,
                              .at = res->data_at + first * res->frame_bytes,
                              .fd = fd,
+                             .made = member,
+                             .nmade = 1,
                              .places = parts->places,
-                             .sizes = size};
+                             .sizes = &member->size};
     rec->shape.frames = n;
     for (size_t i = 0; i < DS_FACTS - DS_FACT_SECTION; i++)
         rec->section[i] = (ds_text){f->text[DS_FACT_SECTION + i], f->len[DS_FACT_SECTION + i]};
@@ -547,6 +586,7 @@ int ds_dicom_rows_look(ds_dicom_rows *r, const ds_dicom_result *res, bool *found
 {
     const ds_dicom_facts *f = &res->facts;
     *found = false;
+    ds_dicom_late_current(r->late, res->ids);
     int rc = r->proof ? ds_proof_file(r->proof, res->ids, err) : 0;
     if (rc != 0 || !r->proof || !r->hold_found || res->outcome != DS_DICOM_RECORD)
         return rc;
@@ -561,7 +601,7 @@ int ds_dicom_rows_look(ds_dicom_rows *r, const ds_dicom_result *res, bool *found
     return rc;
 }
 
-int ds_dicom_rows_put(ds_dicom_rows *r, const ds_dicom_result *res, int fd, uint64_t size,
+int ds_dicom_rows_put(ds_dicom_rows *r, const ds_dicom_result *res, int fd, ds_dicom_member *member,
                       ds_err *err)
 {
     bool each = r->unit == DS_UNIT_FRAME && res->has_image;
@@ -569,7 +609,7 @@ int ds_dicom_rows_put(ds_dicom_rows *r, const ds_dicom_result *res, int fd, uint
     for (uint32_t i = 0; i < (each ? res->shape.frames : 1) && rc == 0; i++) {
         ds_dicom_record rec;
         ds_dicom_parts parts = {0};
-        rc = ds_dicom_rows_object(&rec, &parts, res, fd, &size, each ? (int64_t)i : -1, err);
+        rc = ds_dicom_rows_object(&rec, &parts, res, fd, member, each ? (int64_t)i : -1, err);
         if (rc == 0)
             rc = ds_dicom_rows_record(r, &rec, NULL, NULL, err);
         ds_dicom_parts_fini(&parts);

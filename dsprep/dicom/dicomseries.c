@@ -40,6 +40,8 @@ typedef struct run {
     int frames; /* where its frames are */
     int fd;     /* pixels of the volume */
     ds_proofraw raw;
+    ds_buf from; /* ds_dicom_member: the slices of the volume */
+    ds_buf here; /* bool, a slice each: its frame is in fd */
     ds_buf part, chain, members, volume, key;
     ds_dicom_common meta;
     told *told;
@@ -120,6 +122,24 @@ static int make_steps(run *u)
 
 /* ---- objects, once more ---- */
 
+/* Its values have the type of its volume. */
+static uint8_t asked_of(const run *u, size_t object)
+{
+    return (uint8_t)u->x.v[object].shape.dtype;
+}
+
+static ds_dicom_member member_of(const run *u, size_t object, int64_t frame)
+{
+    const ds_dicom_entry *e = &u->x.v[object];
+    return (ds_dicom_member){.path = e->path,
+                             .name = e->name,
+                             .stamp = e->stamp,
+                             .size = e->size,
+                             .sha = e->sha,
+                             .frame = frame,
+                             .ask = asked_of(u, object)};
+}
+
 static int send_ahead(run *u)
 {
     const ds_dicom_series *s = u->s;
@@ -127,12 +147,13 @@ static int send_ahead(run *u)
     while (rc == 0 && u->sent < u->nsteps && u->sent - u->taken < s->nins &&
            !ds_dicom_jobs_full(s->jobs)) {
         ds_dicom_in *in = &s->ins[u->sent % s->nins];
-        rc = ds_dicom_index_open(&u->x, u->steps[u->sent], in, u->err);
+        const size_t object = u->steps[u->sent];
+        const uint8_t ask = asked_of(u, object);
+        rc = ds_dicom_index_ask(&u->x, object, s->rows->late, ask, in, u->err);
         if (rc == 0)
             u->sent++;
-        if (rc == 0 && !in->reason)
-            rc = ds_dicom_jobs_submit(s->jobs, in,
-                                      (uint8_t)u->x.v[u->steps[u->sent - 1]].shape.dtype, u->err);
+        if (rc == 0 && !in->reason && in->answer.len == 0)
+            rc = ds_dicom_jobs_submit(s->jobs, in, ask, u->err);
     }
     return rc;
 }
@@ -187,7 +208,8 @@ static int use_object(run *u, size_t object)
     const char *reason = in->reason;
     bool failed = true;
     if (!reason)
-        rc = ds_dicom_jobs_next(s->jobs, &u->r, &u->frames, u->err);
+        rc = ds_dicom_late_next(s->rows->late, s->jobs, in, asked_of(u, object), &u->r, &u->frames,
+                                u->err);
     if (!reason && rc == 0 && u->r.outcome != DS_DICOM_RECORD) {
         reason = u->r.reason;
         failed = u->r.outcome == DS_DICOM_FAILED;
@@ -218,18 +240,20 @@ static int use_object(run *u, size_t object)
 
 /* ---- a volume ---- */
 
-/* A frame goes to the end of the volume's pixels, and is searched for what its file tells. */
-static int copy_frame(run *u, uint32_t frame)
+/* A frame becomes the n-th of the volume's pixels, and is searched for what its file tells. */
+static int copy_frame(run *u, const ds_dicom_result *r, int frames, uint32_t frame, size_t nth)
 {
     ds_proof *proof = u->s->rows->proof;
-    uint64_t left = u->r.frame_bytes, at = u->r.data_at + frame * u->r.frame_bytes;
-    int rc = 0;
+    uint64_t left = r->frame_bytes, at = r->data_at + frame * r->frame_bytes;
+    int rc = lseek(u->fd, (off_t)(nth * r->frame_bytes), SEEK_SET) >= 0
+                 ? 0
+                 : ds_fail(u->err, DS_IO, "temporary file: cannot be sought in");
     ds_buf_reset(&u->part);
     if (ds_buf_reserve(&u->part, PART) != 0)
         return ds_fail_nomem(u->err);
     while (rc == 0 && left > 0) {
         size_t take = left < PART ? (size_t)left : PART;
-        rc = ds_pread_exact(u->frames, "temporary file", u->part.data, take, at, u->err);
+        rc = ds_pread_exact(frames, "temporary file", u->part.data, take, at, u->err);
         if (rc == 0)
             rc = ds_proofraw_put(&u->raw, proof, "image", u->part.data, take, u->err);
         if (rc == 0)
@@ -240,10 +264,13 @@ static int copy_frame(run *u, uint32_t frame)
     return rc;
 }
 
-static int add_slice(run *u, const ds_slice *s)
+static int add_slice(run *u, const ds_slice *s, size_t nth)
 {
-    bool many = s->shape.frames > 1;
-    int rc = copy_frame(u, s->frame);
+    const ds_dicom_member m = member_of(u, s->object, s->frame);
+    const bool here = u->frames >= 0, many = s->shape.frames > 1;
+    int rc = here ? copy_frame(u, &u->r, u->frames, s->frame, nth) : 0;
+    if (rc == 0 && (ds_buf_put(&u->from, &m, sizeof m) || ds_buf_putc(&u->here, here)))
+        rc = ds_fail_nomem(u->err);
     bool first = u->meta.text.len == 0;
     if (rc == 0 && (!many || first))
         rc = ds_dicom_common_add(&u->meta, u->r.meta.data, u->r.meta.len, u->err);
@@ -274,12 +301,49 @@ static void merge_chain(ds_buf *lines)
     lines->len = n;
 }
 
+static const ds_dicom_member *members(const run *u)
+{
+    return (const ds_dicom_member *)(const void *)u->from.data;
+}
+
+/* Whether an image that is made of these may be left where it lies. */
+static bool may_be_late(const run *u, const ds_dicom_record *rec)
+{
+    ds_sha digest;
+    return !study_wanted(u) || ds_dicom_late_digest(u->s->rows->late, rec, &digest);
+}
+
+/* Frames of files that were not read, where those of others of the volume were. */
+static int read_missing(run *u, size_t n)
+{
+    ds_proof *proof = u->s->rows->proof;
+    const ds_dicom_member *m = members(u), *last = NULL;
+    const ds_dicom_result *r = NULL;
+    int rc = 0, frames = -1;
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        if (u->here.data[i])
+            continue;
+        if (!last || strcmp(last->path, m[i].path) != 0)
+            rc = ds_dicom_late_fetch(u->s->rows->late, &m[i], &r, &frames, u->err);
+        last = &m[i];
+        ds_proofraw_reset(&u->raw);
+        if (rc == 0 && proof)
+            rc = ds_proof_own(proof, r->ids, u->err);
+        if (rc == 0)
+            rc = copy_frame(u, r, frames, (uint32_t)m[i].frame, i);
+    }
+    ds_proofraw_reset(&u->raw);
+    return rc == 0 && last && proof ? ds_proof_own(proof, u->r.ids, u->err) : rc;
+}
+
 /* Pixels and words of its slices; those that failed are taken out. */
 static int gather(run *u, ds_volume *v)
 {
     size_t k = 0;
     ds_buf_reset(&u->chain);
     ds_buf_reset(&u->members);
+    ds_buf_reset(&u->from);
+    ds_buf_reset(&u->here);
     ds_dicom_common_reset(&u->meta);
     int rc = lseek(u->fd, 0, SEEK_SET) == 0 && ftruncate(u->fd, 0) == 0
                  ? 0
@@ -293,7 +357,7 @@ static int gather(run *u, ds_volume *v)
         rc = use_object(u, s.object);
         if (rc != 0 || !u->good)
             continue;
-        rc = add_slice(u, &s);
+        rc = add_slice(u, &s, k);
         v->slices[k++] = s;
     }
     if (rc == 0 && ds_buf_putc(&u->members, ']') != 0)
@@ -384,7 +448,9 @@ static int put_stack(run *u, const ds_volume *v)
                            .shape = *sh,
                            .frame_bytes = (uint64_t)sh->rows * sh->cols * sh->samples *
                                           dcm_sample_size(sh->dtype),
-                           .fd = u->fd,
+                           .fd = memchr(u->here.data, true, v->n) ? u->fd : -1,
+                           .made = members(u),
+                           .nmade = v->n,
                            .places = places,
                            .step = v->regular ? v->step : NULL,
                            .one_affine = v->regular || v->n == 1};
@@ -394,12 +460,25 @@ static int put_stack(run *u, const ds_volume *v)
         places[i] = v->slices[i].place;
     rec.sources = ordinals;
     rec.sizes = sizes;
+    if (rec.fd < 0 && !may_be_late(u, &rec))
+        rec.fd = u->fd;
+    if (rc == 0 && rec.fd >= 0)
+        rc = read_missing(u, v->n);
     if (rc == 0)
         rc = put_volume(u, v, &rec);
     free(places);
     free(ordinals);
     free(sizes);
     return rc;
+}
+
+static int fetch_whole(run *u, ds_dicom_record *rec)
+{
+    ds_proof *proof = u->s->rows->proof;
+    const ds_dicom_result *r;
+    int rc = ds_dicom_late_fetch(u->s->rows->late, rec->made, &r, &rec->fd, u->err);
+    rec->at = r->data_at;
+    return rc == 0 && proof ? ds_proof_own(proof, u->r.ids, u->err) : rc;
 }
 
 /* An object by itself: no place, many frames without places, or no pixels. */
@@ -414,7 +493,10 @@ static int put_whole(run *u, const ds_slice *s)
         return ds_fail_nomem(u->err);
     ds_dicom_record rec;
     ds_dicom_parts parts = {0};
-    rc = ds_dicom_rows_object(&rec, &parts, &u->r, u->frames, &e->size, -1, u->err);
+    ds_dicom_member m = member_of(u, s->object, -1);
+    rc = ds_dicom_rows_object(&rec, &parts, &u->r, u->frames, &m, -1, u->err);
+    if (rc == 0 && rec.has_image && rec.fd < 0 && !may_be_late(u, &rec))
+        rc = fetch_whole(u, &rec);
     rec.key = ds_text_of(&u->key);
     rec.sources = &e->ordinal;
     rec.nsources = 1;
@@ -494,6 +576,8 @@ static void run_fini(run *u)
     ds_dicom_study_fini(&u->study);
     ds_dicom_common_fini(&u->meta);
     ds_proofraw_fini(&u->raw);
+    ds_buf_fini(&u->from);
+    ds_buf_fini(&u->here);
     ds_buf_fini(&u->part);
     ds_buf_fini(&u->chain);
     ds_buf_fini(&u->members);
@@ -506,8 +590,8 @@ static void run_fini(run *u)
 int ds_dicom_series_run(const ds_dicom_series *s, ds_err *err)
 {
     run u = {.s = s, .fd = -1, .err = err, .x = {.limit = s->spool_limit}};
-    int rc =
-        ds_dicom_index_make(&u.x, s->input, s->jobs, s->ins, s->nins, s->acc, s->rows->proof, err);
+    int rc = ds_dicom_index_make(&u.x, s->input, s->jobs, s->ins, s->nins, s->acc, s->rows->proof,
+                                 s->rows->late, err);
     s->rows->digests = study_wanted(&u);
     if (rc == 0)
         rc = ds_dicom_temp(&u.fd, err);
@@ -517,6 +601,7 @@ int ds_dicom_series_run(const ds_dicom_series *s, ds_err *err)
         rc = make_steps(&u);
     if (rc == 0)
         rc = put_all(&u);
+    ds_dicom_late_current(s->rows->late, NULL);
     run_fini(&u);
     return rc;
 }

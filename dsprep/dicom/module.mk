@@ -2,5 +2,5 @@
 dsprep/dicom_LIB  := dsprepdicom
 dsprep/dicom_PROG := dsprep-dicom
 dsprep/dicom_PART := dsprep
-dsprep/dicom_SEES := dsprep/dicom dsprep converters/dicom converters kernels common
+dsprep/dicom_SEES := dsprep/dicom dsprep converters/dicom converters kernels dsver common
 dsprep/dicom_PKG  := libpng

@@ -71,6 +71,11 @@ int ds_proof_words(ds_proof *p, const char *path, ds_err *err)
     return dcm_lines_each(path, one_word, p->ids, err);
 }
 
+int ds_proof_own(ds_proof *p, const dcm_ids *ids, ds_err *err)
+{
+    return dcm_search_own(p->ids, ids, err);
+}
+
 int ds_proof_file(ds_proof *p, const dcm_ids *ids, ds_err *err)
 {
     int rc = dcm_search_own(p->ids, ids, err);

@@ -20,6 +20,8 @@ void ds_proof_free(ds_proof *p);
 /* The next file; its set may be freed at once. NULL: nothing is known of it (or it is not to be
  * de-identified). */
 int ds_proof_file(ds_proof *p, const dcm_ids *ids, ds_err *err);
+/* What is searched from here on is of a file that was told of before. */
+int ds_proof_own(ds_proof *p, const dcm_ids *ids, ds_err *err);
 
 enum ds_proof_kind { DS_PROOF_TEXT, DS_PROOF_JSON, DS_PROOF_RAW };
 /* A value of the output; `column` names it. A hit is counted, not an error. */
