@@ -301,10 +301,10 @@ static void say_begin(const ds_trainer *t)
         if (left_out)
             fprintf(stderr, "dstrain finetune: '%s': %" PRIu64 " record%s erased, and left out\n",
                     d->name, left_out, left_out == 1 ? " was" : "s were");
-        if (d->zeros)
+        if (d->gone)
             ds_warn("'%s': %" PRIu64 " record%s erased since the run began: where they stood, "
-                    "zeros are learnt, and what was trained before is not replayed to its bits",
-                    d->name, d->zeros, d->zeros == 1 ? " was" : "s were");
+                    "nothing is learnt, and what was trained before is not replayed to its bits",
+                    d->name, d->gone, d->gone == 1 ? " was" : "s were");
     }
 }
 

@@ -123,12 +123,12 @@ int ds_dataset_leave_out(ds_dataset *d, const ds_records *v, size_t n, ds_err *e
     d->info.lengths = n ? l : lengths_of(d);
     d->info.left_out = records_of(&d->left_out);
     d->info.nleft_out = n;
-    d->info.tokens = d->info.zeros = 0;
+    d->info.tokens = d->info.gone = 0;
     for (uint64_t i = 0; i < d->info.records; i++)
         d->info.tokens += d->info.lengths[i];
     for (size_t i = 0; i < d->erased.len / sizeof(ds_records); i++)
         for (uint64_t k = 0; k < records_of(&d->erased)[i].n; k++)
-            d->info.zeros += d->info.lengths[records_of(&d->erased)[i].first + k] != 0;
+            d->info.gone += d->info.lengths[records_of(&d->erased)[i].first + k] != 0;
     return 0;
 }
 
@@ -398,6 +398,23 @@ static int open_file(ds_dataset *d, const char *path, const char *column, ds_err
 }
 
 /* ---- both again ---- */
+
+bool ds_dataset_erased(const ds_dataset *d, uint64_t record)
+{
+    const ds_records *v = records_of(&d->erased);
+    size_t from = 0, to = d->erased.len / sizeof *v;
+
+    while (from < to) {
+        const size_t mid = from + (to - from) / 2;
+        if (record < v[mid].first)
+            to = mid;
+        else if (record - v[mid].first >= v[mid].n)
+            from = mid + 1;
+        else
+            return true;
+    }
+    return false;
+}
 
 bool ds_dataset_pair(const ds_dataset *d, uint64_t record, uint32_t *at)
 {

@@ -26,7 +26,7 @@ typedef struct ds_dataset_info {
     const uint32_t *lengths;    /* 0 of records that are left out; tokens is their sum */
     const ds_records *left_out; /* since they were erased: ascending and apart */
     size_t nleft_out;
-    uint64_t zeros;           /* records that were erased and are not left out */
+    uint64_t gone;            /* records that were erased and are not left out */
     uint32_t largest;         /* token */
     uint64_t largest_at;      /* record that has it first */
     const char *mask;         /* column that says which tokens are targets, or "" */
@@ -54,6 +54,8 @@ int ds_dataset_tokens(ds_dataset *d, uint64_t record, uint32_t offset, uint32_t 
  * before it in the stretch. Any thread. */
 void ds_dataset_targets(const ds_dataset *d, uint64_t record, uint32_t offset, uint32_t n,
                         uint8_t *learn);
+/* Was it erased? Its tokens are zeros then, and nothing that was its author's. Any thread. */
+bool ds_dataset_erased(const ds_dataset *d, uint64_t record);
 /* Where the second side of a pair begins, whose first one is the answer that is preferred. False of
  * a record that is none, as it was erased. */
 bool ds_dataset_pair(const ds_dataset *d, uint64_t record, uint32_t *at);

@@ -155,6 +155,7 @@ static int fetch(stepping *s, uint64_t step, ds_step_report *r, ds_err *err)
             r->targets += s->micro[i]->targets[j];
         r->tokens += s->micro[i]->tokens;
         r->pairs += s->micro[i]->pairs;
+        r->learnt += s->micro[i]->learnt;
     }
     r->times.data = ds_loader_about(s->loader).waited - waited;
     return 0;
@@ -193,7 +194,7 @@ static int no_number(const stepping *s, uint64_t step, const char *what, ds_err 
 static int compute(stepping *s, uint64_t step, ds_step_report *r, ds_err *err)
 {
     int rc = fetch(s, step, r, err);
-    const uint64_t n = s->t->c.preference.kind ? r->pairs : r->targets;
+    const uint64_t n = s->t->c.preference.kind ? r->pairs : r->learnt;
     const float scale = n ? (float)((double)r->scale / (double)n) : 0.0f;
     const double start = ds_seconds();
     double told[DS_SLICES_TOLD];

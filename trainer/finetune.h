@@ -29,6 +29,7 @@ typedef struct ds_run_times {
 typedef struct ds_step_report {
     uint64_t step, targets, tokens;
     double loss, norm, lr;
+    uint64_t learnt;           /* of the targets: those of erased records are not */
     uint64_t pairs;            /* of preference tuning; loss is then their mean */
     double pref[DS_PREF_SUMS]; /* and these, too */
     double limit;              /* what a spike is above; infinite: not known or not asked for */

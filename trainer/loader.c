@@ -174,6 +174,7 @@ static int add_sequence(ds_loader *l, ds_minibatch *m, size_t d, const ds_span *
                         enum ds_side side, uint64_t *targets, ds_err *err)
 {
     const int32_t lead = l->c.virtual_tokens;
+    const bool gone = ds_dataset_erased(l->c.datasets[d], s->record - l->firsts[d]);
 
     TRY(mini_grow(m, (int64_t)s->len + lead, err));
     for (int32_t i = 0; i < lead; i++)
@@ -187,8 +188,9 @@ static int add_sequence(ds_loader *l, ds_minibatch *m, size_t d, const ds_span *
         const bool learn = i + 1 < n && i >= lead && m->learn[i + 1 - lead];
         m->pos[m->t + i] = (int32_t)i;
         m->target[m->t + i] = learn ? m->ids[m->t + i + 1] : 0;
-        m->weight[m->t + i] = learn ? 1.0f : 0.0f;
+        m->weight[m->t + i] = learn && !gone ? 1.0f : 0.0f;
         *targets += learn;
+        m->learnt += learn && !gone;
     }
     m->t += n;
     m->tokens += s->len;
@@ -208,10 +210,11 @@ static int add_piece(ds_loader *l, ds_minibatch *m, const ds_span *s, uint64_t *
         d--;
     if (!ds_dataset_pair(l->c.datasets[d], s->record - l->firsts[d], &at))
         return add_sequence(l, m, d, s, DS_SIDE_NONE, targets, err);
-    const ds_span chosen = {s->record, 0, at}, rejected = {s->record, at, s->len - at};
-    m->pairs++;
-    TRY(add_sequence(l, m, d, &chosen, DS_SIDE_CHOSEN, targets, err));
-    return add_sequence(l, m, d, &rejected, DS_SIDE_REJECTED, targets, err);
+    const ds_span one = {s->record, 0, at}, other = {s->record, at, s->len - at};
+    const bool gone = ds_dataset_erased(l->c.datasets[d], s->record - l->firsts[d]);
+    m->pairs += !gone;
+    TRY(add_sequence(l, m, d, &one, gone ? DS_SIDE_NONE : DS_SIDE_CHOSEN, targets, err));
+    return add_sequence(l, m, d, &other, gone ? DS_SIDE_NONE : DS_SIDE_REJECTED, targets, err);
 }
 
 static int add_padding(ds_minibatch *m, int64_t n, ds_err *err)
@@ -304,7 +307,7 @@ static int fetch(ds_loader *l, place *p, ds_err *err)
     m->t = 0;
     m->nseqs = 0;
     m->tokens = 0;
-    m->pairs = 0;
+    m->pairs = m->learnt = 0;
     TRY(mini_grow(m, 0, err));
     m->cu[0] = 0;
     for (uint64_t i = 0; i < m->rows; i++) {

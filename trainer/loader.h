@@ -29,8 +29,9 @@ typedef struct ds_minibatch {
     uint8_t *learn; /* of the sequence added last: which of its tokens are targets */
     int32_t nseqs;
     uint8_t *side;     /* of each sequence, enum ds_side */
-    uint64_t pairs;    /* of all rows */
+    uint64_t pairs;    /* of all rows, but for erased ones */
     uint64_t *targets; /* of each row */
+    uint64_t learnt;   /* of the targets of all rows; those of erased records are not */
     ds_buf *pieces;    /* of each row: ds_spans_encode */
     uint64_t tokens;   /* without padding */
 } ds_minibatch;

@@ -210,7 +210,7 @@ static void explain(ds_replay_result *out, const ds_trainer *t)
     for (size_t i = 0; !out->same && i < t->c.ndata; i++) {
         const ds_dataset_info *d = ds_dataset_about(t->data[i]);
         const size_t n = strlen(out->why);
-        if (d->zeros)
+        if (d->gone)
             snprintf(out->why + n, sizeof out->why - n, "; records of '%s' were erased since",
                      d->name);
     }

@@ -306,8 +306,16 @@ sys.exit(p.wait())' dstrain finetune --model "$F/base" --data a.dsr --seq-len 32
     exits 1 dstrain replay --store e r/step-000002
     has "r/step-000002: not the same: step 1: " "; records of 'docs' were erased since"
     exits 0 of_e --steps 4 --checkpoint-every 2 --resume r/step-000002 --abandon -o r
-    has "'docs': 1 record was erased since the run began: where they stood, zeros are learnt"
+    has "'docs': 1 record was erased since the run began: where they stood, nothing is learnt"
     exits 0 dsver audit --store e r/step-000004
+    # a step that is nothing else has the loss 0, and a gradient of zeros
+    cp -r e other
+    lone() { of_e --store other --batch 1 --window 1 --steps 3 --checkpoint-every 2 -q "$@" -o l >/dev/null; }
+    lone
+    dsver forget --store other --reason asked "$(dsver batch --store other l 3 | sed -n 's/.* key \([^ ]*\) tokens.*/\1/p')" >/dev/null
+    lone --resume l/step-000002 --abandon
+    tail -n 3 l/metrics.jsonl | grep -q '"step":3,"loss":0,"lr":[^,]*,"norm":0,'
+    exits 0 dsver audit --store other l/step-000003
     exits 0 of_e --steps 2 --checkpoint-every 1 -o s
     has "'docs': 1 record was erased, and left out"
     grep -q '"records":80,"erased":\[\[[0-9]*,1\]\]}\],"seed"' s/step-000002/lineage.json

@@ -94,6 +94,17 @@ assert e["loss"] < 0.6 and e["rewards/accuracies"] > 0.8, e' "${lines[0]}"
     exits 0 env PYTHONDONTWRITEBYTECODE=1 python3 "$DS_ROOT/tests/compat/dslineage.py" check .dsver one/step-000004
     exits 0 dsver seen --store . pairs p03
     has step
+    # a pair that was erased since is no pair any more, and all else of the row is
+    mkdir gone && cp -r .dsver one part gone
+    (
+        cd gone
+        rm -r part/step-000004 part/ledger/ledger-000003-*
+        dsver forget --store . --reason asked "$(dsver batch --store . one 3 | sed -n 's/.* key \([^ ]*\) tokens.*/\1/p' | head -n 1)" >/dev/null
+        go part --batch 4 --checkpoint-every 2 --resume auto
+        [ "$(of pairs part 3)" = "$(($(of pairs one 3) - 1))" ]
+        [ "$(of targets part 3)" = "$(of targets one 3)" ]
+        exits 0 dsver audit --store . --model "$F/base" part/step-000004
+    )
     # another loss is another run
     fails go part --batch 4 --checkpoint-every 2 --beta 0.2 --resume part/step-000002
     has "another run: training.preference.beta was 0.1 and is 0.2"
