@@ -858,6 +858,21 @@ EOF
     dstrain resize --model twice --add-token c3 --multiple 64 -o once >/dev/null
     rows_of base-2 302 302 once 302
     [ "$(grep -ao '"model.[a-z0-9_.]*"' once/model.safetensors)" = "$(grep -ao '"model.[a-z0-9_.]*"' wide/model.safetensors)" ]
+    # and where they do not hold the same, the index says whose it is, whatever else lies first
+    mkdir mixed && cp base-2/{config,tokenizer}.json mixed
+    cp base-2/model.safetensors mixed/a.safetensors
+    cp r/step-000004/model.safetensors mixed/b.safetensors
+    echo '{"weight_map":{"model.norm.weight":"a.safetensors","model.embed_tokens.weight":"b.safetensors"}}' >mixed/model.safetensors.index.json
+    dstrain resize --model mixed --add-token c3 --multiple 64 -o meant >/dev/null
+    python3 -c '
+import json, struct
+def of(path):
+    b = open(path, "rb").read()
+    n = struct.unpack("<Q", b[:8])[0]
+    at = json.loads(b[8:8 + n])["model.embed_tokens.weight"]["data_offsets"]
+    return b[8 + n:][slice(*at)]
+a, b, got = of("mixed/a.safetensors"), of("mixed/b.safetensors"), of("meant/model.safetensors")
+assert a != b and got.startswith(b)'
     jq '.added_tokens[-1].content = "<|dose|>" | .added_tokens += [.added_tokens[-1] | .id = 303]| .added_tokens[-1].content = "<|end|>"' \
         wide/tokenizer.json >named.json
     [ "$(dstrain resize --model wide --tokenizer named.json -o wider)" = "wider: 2 new tokens, ids 302 to 303; a vocabulary of 320, it was 320" ]

@@ -401,6 +401,7 @@ int ds_st_set_open(ds_st_set *s, const char *dir, ds_err *err)
         rc = ds_read_file(&text, path, 256u << 20, err);
         rc = rc ? rc : ds_json_parse(&index, text.data, text.len, path, err);
         rc = rc ? rc : open_shards(s, dir, index, path, err);
+        s->map = json_incref(json_object_get(index, "weight_map"));
         json_decref(index);
         ds_buf_fini(&text);
     } else {
@@ -416,9 +417,11 @@ int ds_st_set_open(ds_st_set *s, const char *dir, ds_err *err)
 
 const ds_st_tensor *ds_st_set_find(const ds_st_set *s, const char *name, const char **file)
 {
+    const char *in = json_string_value(json_object_get(s->map, name));
+
     for (size_t i = 0; i < s->n; i++) {
         const ds_st_tensor *t = ds_st_find(&s->files[i], name);
-        if (t) {
+        if (t && (!in || !strcmp(strrchr(s->files[i].path, '/') + 1, in))) {
             if (file)
                 *file = s->files[i].path;
             return t;
@@ -432,5 +435,6 @@ void ds_st_set_close(ds_st_set *s)
     for (size_t i = 0; i < s->n; i++)
         ds_st_close(&s->files[i]);
     free(s->files);
+    json_decref(s->map);
     memset(s, 0, sizeof *s);
 }

@@ -10,6 +10,7 @@
 #ifndef DS_SAFETENSORS_H
 #define DS_SAFETENSORS_H
 
+#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -67,8 +68,10 @@ int ds_st_write(const char *path, const ds_st_tensor *tensors, size_t n,
 typedef struct ds_st_set {
     ds_st_file *files;
     size_t n;
+    json_t *map; /* names of tensors to those of files, by the index; NULL without one */
 } ds_st_set;
 int ds_st_set_open(ds_st_set *s, const char *dir, ds_err *err);
+/* Where several files have a tensor of that name, that of the file that the index names. */
 const ds_st_tensor *ds_st_set_find(const ds_st_set *s, const char *name, const char **file);
 void ds_st_set_close(ds_st_set *s);
 
