@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adapterpattern.h"
 #include "io.h"
 #include "jsonfile.h"
 #include "net_priv.h"
@@ -157,10 +158,9 @@ int ds_adapter_read(ds_net *net, const char *dir, bool lora, ds_err *err)
 static int refuse_options(const json_t *o, const char *dir, ds_err *err)
 {
     static const char *const unset[] = {
-        "rank_pattern",      "alpha_pattern",  "modules_to_save",         "layer_replication",
-        "target_parameters", "fan_in_fan_out", "alora_invocation_tokens", "lora_bias",
-        "use_qalora",        "arrow_config",   "velora_config",           "monteclora_config",
-        "use_bdlora"};
+        "modules_to_save",         "layer_replication", "target_parameters", "fan_in_fan_out",
+        "alora_invocation_tokens", "lora_bias",         "use_qalora",        "arrow_config",
+        "velora_config",           "monteclora_config", "use_bdlora"};
     static const char *const begun[] = {"gaussian", "eva", "orthogonal"};
     const char *init = json_string_value(json_object_get(o, "init_lora_weights"));
     bool known = !init;
@@ -234,6 +234,16 @@ static int lora_modules(char ***out, const char *dir, const json_t *o, const ds_
     return rc;
 }
 
+static int whole(int32_t *out, const json_t *o, const char *name, const char *dir, ds_err *err)
+{
+    const json_int_t n = json_integer_value(json_object_get(o, name));
+
+    *out = (int32_t)n;
+    return n >= 1 && n <= INT32_MAX
+               ? 0
+               : ds_fail(err, DS_FAIL, "%s/" CONFIG ": %s of %lld", dir, name, (long long)n);
+}
+
 /* A number of the config that is the rows of all tensors whose names end so. They must have them
  * before memory is taken for what the config says. */
 static int rows_of(int32_t *rows, const json_t *o, const char *name, const ds_st_file *f,
@@ -291,6 +301,34 @@ static int token_rows_of(ds_lora_conf *c, uint32_t **ids, const json_t *o, const
     return 0;
 }
 
+/* A config, and the tensors that it tells of. */
+typedef struct configured {
+    const json_t *o;
+    const ds_st_file *f;
+} configured;
+
+/* A module's own rank, which its tensor must have before memory is taken for it; and its alpha. */
+static int of_module(void *ctx, const char *module, int32_t *r, double *alpha, ds_err *err)
+{
+    const configured *c = ctx;
+    const json_t *ranks = json_object_get(c->o, "rank_pattern"),
+                 *alphas = json_object_get(c->o, "alpha_pattern");
+    char name[512];
+    double rank;
+
+    snprintf(name, sizeof name, PREFIX "%s" A_MARK, module);
+    const ds_st_tensor *t = ds_st_find(c->f, name);
+    if (!t)
+        return ds_fail(err, DS_CORRUPT, "%s: tensor '%s' is missing", c->f->path, name);
+    TRY(ds_adapter_number(&rank, ranks, CONFIG "'s rank_pattern", module, *r, err));
+    if (t->ndim != 2 || (double)t->dims[0] != rank || rank > INT32_MAX)
+        return ds_fail(err, DS_FAIL,
+                       "%s: tensor '%s' does not have the %.17g rows of " CONFIG "'s rank_pattern",
+                       c->f->path, name, rank);
+    *r = (int32_t)rank;
+    return ds_adapter_number(alpha, alphas, CONFIG "'s alpha_pattern", module, *alpha, err);
+}
+
 static int load_lora(ds_net *net, const char *dir, const json_t *o, const ds_st_file *f,
                      ds_err *err)
 {
@@ -299,13 +337,21 @@ static int load_lora(ds_net *net, const char *dir, const json_t *o, const ds_st_
     int32_t r = 0;
     int rc = refuse_options(o, dir, err);
 
-    rc = rc ? rc : rows_of(&r, o, "r", f, A_MARK, err);
+    configured by = {o, f};
+    const bool ranks = json_object_size(json_object_get(o, "rank_pattern")) > 0;
+    const bool apart = ranks || json_object_size(json_object_get(o, "alpha_pattern")) > 0;
+    if (ranks)
+        rc = rc ? rc : whole(&r, o, "r", dir, err);
+    else
+        rc = rc ? rc : rows_of(&r, o, "r", f, A_MARK, err);
     rc = rc ? rc : lora_modules(&modules, dir, o, f, err);
     ds_lora_conf c = {.r = r,
                       .alpha = json_number_value(json_object_get(o, "lora_alpha")),
                       .rslora = json_is_true(json_object_get(o, "use_rslora")),
                       .dora = json_is_true(json_object_get(o, "use_dora")),
-                      .targets = (const char *const *)modules};
+                      .targets = (const char *const *)modules,
+                      .of_module = apart ? of_module : NULL,
+                      .of_ctx = &by};
     rc = rc ? rc : token_rows_of(&c, &ids, o, dir, err);
     rc = rc ? rc : ds_net_add_lora(net, &c, 0, err);
     free(ids);

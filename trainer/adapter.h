@@ -13,7 +13,8 @@ int ds_adapter_write(ds_net *net, const char *dir, const ds_trainconf *c, const 
 /* Into a net that has the adapter already: every tensor of the one must be in the other. */
 int ds_adapter_read(ds_net *net, const char *dir, bool lora, ds_err *err);
 /* Adds the adapter or prompt of a checkpoint, or of any PEFT folder, to a net, for evaluation and
- * merging. What PEFT has and is not done here is refused by its name. */
+ * merging; modules may have ranks and alphas of their own (adapterpattern.h). What PEFT has and is
+ * not done here is refused by its name. */
 int ds_adapter_load(ds_net *net, const char *dir, ds_err *err);
 
 #endif

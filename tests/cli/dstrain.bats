@@ -318,10 +318,6 @@ load dstrain_common
     sed -i 's/"q_proj",//; s/"q_proj"//' x/adapter_config.json
     fails dstrain eval --model "$F/base" --adapter x --data "$F/test.dsr"
     has "q_proj.lora_A.weight" "has no place in the adapter"
-    cp plain/step-000001/adapter_config.json x/
-    sed -i 's/"bias": "none"/"alpha_pattern": {"q_proj": 3}, "bias": "none"/' x/adapter_config.json
-    fails dstrain merge --model "$F/base" --adapter x -o merged
-    has "alpha_pattern is not supported"
     jq '.init_lora_weights = "pissa"' plain/step-000001/adapter_config.json >x/adapter_config.json
     fails dstrain eval --model "$F/base" --adapter x --data "$F/test.dsr"
     has "init_lora_weights 'pissa'"
@@ -338,6 +334,63 @@ load dstrain_common
     dstrain eval --json --model "$F/base" --adapter plain/step-000001 --data "$F/test.dsr" | loss_of >listed
     jq '.target_modules = ".*\\.(q|down)_proj"' plain/step-000001/adapter_config.json >x/adapter_config.json
     dstrain eval --json --model "$F/base" --adapter x --data "$F/test.dsr" | loss_of | cmp - listed
+}
+
+# wide FROM TO: adapter FROM, but layer 0's q_proj has 8 rows where there were 4, the new ones 0, and every other q_proj twice its B
+wide() {
+    mkdir "$2"
+    python3 - "$@" <<'EOF'
+import array, json, struct, sys
+
+b = open(sys.argv[1] + "/adapter_model.safetensors", "rb").read()
+n = struct.unpack("<Q", b[:8])[0]
+head, out, data = json.loads(b[8:8 + n]), {}, b""
+for name, t in head.items():
+    if name == "__metadata__":
+        continue
+    x, (rows, cols) = array.array("f", b[8 + n:][slice(*t["data_offsets"])]), t["shape"]
+    if ".layers.0.self_attn.q_proj.lora_A" in name:
+        x, rows = x + array.array("f", [0] * (rows * cols)), 2 * rows
+    elif ".layers.0.self_attn.q_proj.lora_B" in name:
+        x, cols = array.array("f", [v for i in range(rows) for v in list(x[i * cols:][:cols]) + [0] * cols]), 2 * cols
+    elif "q_proj.lora_B" in name:
+        x = array.array("f", [2 * v for v in x])
+    out[name] = {"dtype": "F32", "shape": [rows, cols], "data_offsets": [len(data), len(data) + 4 * len(x)]}
+    data += x.tobytes()
+h = json.dumps(out).encode()
+open(sys.argv[2] + "/adapter_model.safetensors", "wb").write(struct.pack("<Q", len(h)) + h + data)
+EOF
+}
+
+@test "an adapter's files: ranks and alphas of their own that modules have" {
+    local from=r/step-000006
+    evaluated() { dstrain eval --json --model "$F/base" --adapter "$1" --data "$F/test.dsr" | loss_of; }
+    told() { jq "$1" $from/adapter_config.json >w/adapter_config.json; }
+    train r --steps 6 --lr 1e-2 --target q_proj --target down_proj
+    wide $from w
+    evaluated $from >want
+    # alpha over rank is as it was of the first layer, 32 / 4, and half of it where B is twice; the first expression counts
+    told '.rank_pattern = {"layers.0.self_attn.q_proj": 8} |
+        .alpha_pattern = {"model\\.layers\\.[1-9]\\.self_attn\\.(q|k)_proj": 16, "q_proj": 64}'
+    evaluated w | cmp - want
+    dstrain merge --model "$F/base" --adapter w -o merged
+    dstrain merge --model "$F/base" --adapter $from -o was
+    cmp was/model.safetensors merged/model.safetensors
+    told '.rank_pattern = {"^model.layers.0.self_attn.q_proj": 8} | .alpha_pattern = {"q_proj": 64}'
+    evaluated w >other
+    fails cmp -s want other
+    while read -r bad why; do
+        told ".rank_pattern = $bad"
+        fails dstrain eval --model "$F/base" --adapter w --data "$F/test.dsr"
+        has "$why"
+    done <<'EOF'
+{"q_pro":8} layers.0.self_attn.q_proj.lora_A.weight' does not have the 4 rows of adapter_config.json's rank_pattern
+{"q_proj":2147483648} does not have the 2147483648 rows
+{"(q_proj":8} rank_pattern: the expression '(q_proj'
+{"q_proj":"8"} rank_pattern: of 'q_proj' it has no number above 0
+{"q_proj":0} no number above 0
+{"(.*.*.*.*.*.*.*.*)*x":8} rank_pattern: the expression
+EOF
 }
 
 loss_of() { sed 's/.*"loss":\([0-9.]*\).*/\1/'; }

@@ -361,13 +361,18 @@ static int add_lora(ds_net *n, linear *l, const ds_lora_conf *c, uint64_t seed, 
 {
     char name[224];
     const int base = (int)(strlen(l->w->name) - strlen(".weight"));
+    double alpha = c->alpha;
+    int32_t r = c->r;
 
+    snprintf(name, sizeof name, "%.*s", base, l->w->name);
+    if (c->of_module)
+        TRY(c->of_module(c->of_ctx, name, &r, &alpha, err));
     snprintf(name, sizeof name, "%.*s.lora_A.weight", base, l->w->name);
-    TRY(ds_params_add(&n->params, &l->la, name, c->r, l->w->cols, false, n->f, err));
+    TRY(ds_params_add(&n->params, &l->la, name, r, l->w->cols, false, n->f, err));
     snprintf(name, sizeof name, "%.*s.lora_B.weight", base, l->w->name);
-    TRY(ds_params_add(&n->params, &l->lb, name, l->w->rows, c->r, false, n->f, err));
+    TRY(ds_params_add(&n->params, &l->lb, name, l->w->rows, r, false, n->f, err));
     l->la->wide = l->lb->wide = true;
-    l->s = (float)(c->rslora ? c->alpha / sqrt((double)c->r) : c->alpha / (double)c->r);
+    l->s = (float)(c->rslora ? alpha / sqrt((double)r) : alpha / (double)r);
     l->drop = (float)c->dropout;
     l->lb->lr_scale = c->lr_ratio > 0 ? (float)c->lr_ratio : 1.0f;
     TRY(ds_param_uniform(&n->params, l->la, 1.0f / sqrtf((float)l->w->cols), seed, err));

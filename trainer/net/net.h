@@ -30,6 +30,9 @@ typedef struct ds_lora_conf {
     size_t nrows;
     bool rows_in_only; /* not of a head of its own */
     bool rows_fixed;   /* they are used, and not trained: nothing is kept for a way back */
+    /* r and alpha of a module, by its name, where these are not the same of all; NULL: they are */
+    int (*of_module)(void *ctx, const char *module, int32_t *r, double *alpha, ds_err *err);
+    void *of_ctx;
 } ds_lora_conf;
 
 /* What is not kept on the way forward but computed again on the way back; it changes no bit. The
