@@ -389,7 +389,7 @@ EOF
 {"(q_proj":8} rank_pattern: the expression '(q_proj'
 {"q_proj":"8"} rank_pattern: of 'q_proj' it has no number above 0
 {"q_proj":0} no number above 0
-{"(.*.*.*.*.*.*.*.*)*x":8} rank_pattern: the expression
+{"(.*.*.*.*.*.*.*.*)*[A-Z]":8} rank_pattern: the expression
 EOF
 }
 
