@@ -81,7 +81,7 @@ static int fetch(ds_lazy *z, const ds_shaset *want, ds_err *err)
     if (!z->open) {
         rc = ds_link_open(&z->link, z->store, z->name, err);
         if (!rc)
-            (void)ds_remoteindex_avoid(z->link.index, true);
+            (void)ds_remoteindex_avoid(z->link.index, DS_AVOID_NEW);
         rc = rc ? rc : ds_remoteindex_refresh(z->link.index, &state, err);
         z->open = rc == 0;
         if (rc)

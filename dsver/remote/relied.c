@@ -114,22 +114,49 @@ static int wait_for_end(relying *r, ds_backoff *b, size_t *marks, const ds_packm
                         ds_remote_place(r->t->remote), hex, DS_MARK_DEAD / 60);
 }
 
-static int settle(relying *r, ds_err *err)
+/* Takes the first mark away from those that are relied on, or waits while a gc deletes one. */
+static int take_back(relying *r, ds_backoff *b, size_t *marks, ds_err *err)
 {
+    const ds_packmark *m = going(r);
+    int rc = m ? bury(r, err) : 0;
+    if (m && rc == 0)
+        rc = wait_for_end(r, b, marks, m, err);
+    for (size_t i = 0; !rc && !m && i < r->marked.n; i++)
+        rc = ds_marks_spare(r->t->remote, &r->marked.ids[i], err);
+    return rc < 0 ? rc : ds_check_interrupt(err);
+}
+
+/* As long as some are relied on that have a mark: what they hold may lie in others too (gc joins
+ * packs), which is looked at once; then they are taken back. */
+static int settle_all(relying *r, ds_err *err)
+{
+    ds_remoteindex *x = r->t->index;
     ds_backoff b = {.tries = ds_remote_tries(r->t->remote)};
     size_t marks = 0;
-    int rc;
-    while ((rc = look(r, err)) > 0 && r->marked.n) {
-        const ds_packmark *m = going(r);
-        rc = m ? bury(r, err) : 0;
-        if (m && rc == 0)
-            rc = wait_for_end(r, &b, &marks, m, err);
-        for (size_t i = 0; !rc && !m && i < r->marked.n; i++)
-            rc = ds_marks_spare(r->t->remote, &r->marked.ids[i], err);
-        rc = rc < 0 ? rc : ds_check_interrupt(err);
-        if (rc)
+    bool others = false;
+    int rc = 0;
+    while (rc >= 0 && (rc = look(r, err)) >= 0) {
+        const bool whole = rc > 0 && !r->marked.n;
+        const enum ds_avoid avoids = ds_remoteindex_avoid(x, DS_AVOID_NONE);
+        if (whole || (rc == 0 && avoids == DS_AVOID_NONE))
             break;
+        if (rc == 0 || avoids == DS_AVOID_ALL)
+            continue;
+        if (!others && r->want)
+            (void)ds_remoteindex_avoid(x, DS_AVOID_ALL);
+        else
+            rc = take_back(r, &b, &marks, err);
+        others = true;
     }
+    return rc;
+}
+
+static int settle(relying *r, ds_err *err)
+{
+    const enum ds_avoid was = ds_remoteindex_avoid(r->t->index, DS_AVOID_NONE);
+    (void)ds_remoteindex_avoid(r->t->index, was);
+    const int rc = settle_all(r, err);
+    (void)ds_remoteindex_avoid(r->t->index, was);
     ds_shaset_fini(&r->marked);
     ds_marks_fini(&r->marks);
     return rc;

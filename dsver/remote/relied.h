@@ -15,10 +15,11 @@ typedef struct ds_relied {
     bool gc;              /* some gc is at work there: it has left marks */
 } ds_relied;
 
-/* Takes the first mark away from packs that hold `want`, or what that is built on, until all is as
- * above: 1. 0 when it cannot be, for some of it is in no pack; what is known of the remote
- * (t->index) is of now then, so that a new plan says what is to be sent. Waits for a gc that
- * deletes such a pack at this moment; DS_LOCKED when that does not get on. out zeroed before. */
+/* Looks whether packs without a mark hold all of `want`, and what that is built on; if not, takes
+ * the first mark away from those that do, until all is as above: 1. 0 when it cannot be, for some
+ * of it is in no pack; what is known of the remote (t->index) is of now then, so that a new plan
+ * says what is to be sent. Waits for a gc that deletes such a pack at this moment; DS_LOCKED when
+ * that does not get on. out zeroed before. */
 int ds_relied_settle(ds_relied *out, const ds_transfer *t, const ds_shaset *want, ds_err *err);
 /* Packs of these names, which were put there just now, are condemned no more. */
 int ds_relied_spare(const ds_transfer *t, const ds_shaset *packs, ds_err *err);

@@ -313,7 +313,7 @@ static int with_hold(int (*fn)(fetching *f, ds_err *err), fetching *f, ds_err *e
 int ds_sync_fetch(ds_synced *out, ds_link *l, const ds_sync_opts *o, ds_err *err)
 {
     fetching f = {.l = l, .o = o, .out = out};
-    const bool avoids = ds_remoteindex_avoid(l->index, true);
+    const enum ds_avoid avoids = ds_remoteindex_avoid(l->index, DS_AVOID_NEW);
     int rc = with_hold(fetch, &f, err);
     (void)ds_remoteindex_avoid(l->index, avoids);
     ds_err lost = {0};

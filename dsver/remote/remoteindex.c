@@ -25,9 +25,9 @@ struct ds_remoteindex {
     char *path;
     ds_buf list; /* listed, sorted by name */
     const ds_shaset *skip;
-    bool avoid; /* condemned packs, unless known */
-    int lock;   /* shared by all who use the cache: nobody empties it under others. -1: none */
-    bool own;   /* ix is ours alone */
+    enum ds_avoid avoid;
+    int lock; /* shared by all who use the cache: nobody empties it under others. -1: none */
+    bool own; /* ix is ours alone */
 };
 
 void ds_remote_pack_name(char out[80], const ds_sha *pack, const char *ending)
@@ -167,9 +167,9 @@ void ds_remoteindex_skip(ds_remoteindex *x, const ds_shaset *packs)
     x->skip = packs;
 }
 
-bool ds_remoteindex_avoid(ds_remoteindex *x, bool condemned)
+enum ds_avoid ds_remoteindex_avoid(ds_remoteindex *x, enum ds_avoid condemned)
 {
-    const bool was = x->avoid;
+    const enum ds_avoid was = x->avoid;
     x->avoid = condemned;
     return was;
 }
@@ -452,14 +452,14 @@ static int take_new(ds_remoteindex *x, const ds_buf *names, ds_remotestate *stat
     return rc;
 }
 
-/* Takes those out of the list that are condemned and not known. */
+/* Takes those out of the list that are condemned; those that are known stay, unless all go. */
 static int leave_out(ds_remoteindex *x, const ds_marks *marks, ds_err *err)
 {
     ds_buf names = {0};
     listed *l = list_at(x);
     size_t to = 0;
     int rc = x->ix ? 0 : open_cache(x, err);
-    if (!rc && ds_objindex_packs(x->ix, add_name, &names, err))
+    if (!rc && x->avoid == DS_AVOID_NEW && ds_objindex_packs(x->ix, add_name, &names, err))
         rc = ds_fail_nomem(err);
     if (names.len)
         qsort(names.data, names.len / sizeof(ds_sha), sizeof(ds_sha), ds_sha_cmp);
@@ -476,7 +476,7 @@ int ds_remoteindex_list(ds_remoteindex *x, ds_err *err)
 {
     ds_marks marks = {.me = 0};
     ds_buf_reset(&x->list);
-    int rc = x->avoid ? ds_marks_list(&marks, x->remote, err) : 0;
+    int rc = x->avoid != DS_AVOID_NONE ? ds_marks_list(&marks, x->remote, err) : 0;
     rc = rc ? rc : ds_remote_list(x->remote, "packs/", on_file, x, err);
     if (!rc)
         join_listed(x);

@@ -42,10 +42,15 @@ int ds_remoteindex_list(ds_remoteindex *x, ds_err *err);
 int ds_remoteindex_take(ds_remoteindex *x, ds_remotestate *state, ds_err *err);
 /* Lent until the next refresh; not before the first. */
 ds_objindex *ds_remoteindex_get(ds_remoteindex *x);
-/* From the next refresh on packs that a gc has condemned, and that are not known yet, are as if
- * they were not there: what they hold mostly lies in others too. For who only reads, and looks
- * again without when something is missing. Returns what was so before. */
-bool ds_remoteindex_avoid(ds_remoteindex *x, bool condemned);
+/* From the next refresh on packs that a gc has condemned are as if they were not there: what they
+ * hold mostly lies in others too. Who misses something looks again with all. Returns what was so
+ * before. */
+enum ds_avoid {
+    DS_AVOID_NONE,
+    DS_AVOID_NEW, /* those that are not known yet */
+    DS_AVOID_ALL, /* what is known is begun anew, when some of it is in such packs */
+};
+enum ds_avoid ds_remoteindex_avoid(ds_remoteindex *x, enum ds_avoid condemned);
 /* From the next refresh on these packs count for nothing; borrowed, NULL: none. */
 void ds_remoteindex_skip(ds_remoteindex *x, const ds_shaset *packs);
 /* The i-th pack of what the last refresh listed, with or without heads: false past the last. */

@@ -195,8 +195,11 @@ static int send_pieces(pushing *p, ds_err *err)
                              p->tips.len / sizeof(git_oid),
                              (const git_oid *)(const void *)p->haves.data,
                              p->haves.len / sizeof(git_oid), err);
+    const enum ds_avoid avoids = ds_remoteindex_avoid(l->index, DS_AVOID_NEW);
     rc = rc ? rc : ds_remoteindex_refresh(l->index, &state, err);
-    return rc ? rc : ds_transfer_send(&p->out->moved, &t, &p->want, err);
+    rc = rc ? rc : ds_transfer_send(&p->out->moved, &t, &p->want, err);
+    (void)ds_remoteindex_avoid(l->index, avoids);
+    return rc;
 }
 
 /* Those that are new here, when there are many. What is not made is left to note_moved. */
@@ -291,7 +294,9 @@ static int keep_there(pushing *p, ds_err *err)
     ds_link *l = p->l;
     ds_moved again = {.pieces = 0};
     const ds_transfer t = {.objs = l->store->objs, .remote = l->remote, .index = l->index};
+    const enum ds_avoid avoids = ds_remoteindex_avoid(l->index, DS_AVOID_NEW);
     int rc = p->want.n ? ds_transfer_send(&again, &t, &p->want, err) : 0;
+    (void)ds_remoteindex_avoid(l->index, avoids);
     p->out->moved.pieces += again.pieces;
     p->out->moved.packs += again.packs;
     p->out->moved.bytes += again.bytes;

@@ -251,7 +251,7 @@ int ds_sync_goes_on(ds_store *s, const git_oid *a, const git_oid *b, ds_err *err
 /* 1 when it may go better now than it did, with `was`: what is known of the remote is of now. */
 static int look_again(ds_remotestate *state, ds_link *l, int was, ds_err *err)
 {
-    const bool avoids = ds_remoteindex_avoid(l->index, false);
+    const enum ds_avoid avoids = ds_remoteindex_avoid(l->index, DS_AVOID_NONE);
     const int rc = ds_remoteindex_refresh(l->index, state, err);
     (void)ds_remoteindex_avoid(l->index, avoids);
     return rc ? rc : !was || state->gone;
@@ -284,7 +284,7 @@ static int pieces(ds_moved *out, ds_link *l, const ds_shaset *want, ds_err *err)
     ds_remotestate state;
     char hex[65];
     ds_transfer t = {.objs = l->store->objs, .remote = l->remote, .index = l->index};
-    const bool avoids = ds_remoteindex_avoid(l->index, true);
+    const enum ds_avoid avoids = ds_remoteindex_avoid(l->index, DS_AVOID_NEW);
     int rc = ds_remoteindex_refresh(l->index, &state, err);
     rc = rc ? rc : ds_sync_get(out, &state, l, &t, want, err);
     (void)ds_remoteindex_avoid(l->index, avoids);

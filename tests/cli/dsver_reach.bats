@@ -314,9 +314,15 @@ joins() {
     clone_it b
     [ "$(ls b/.dsver/packs | wc -l)" -eq 1 ]
     (cd z && dsver cat nights~50 >/dev/null)
+    # and so does who pushes what is built on it
+    { seq 2560; echo "$dir"; } | dsprep text -q --split line - | (cd a && dsver commit -q -m more nights) >/dev/null
+    in_a push -q
+    [ "$(ls "$dir"/gc/*.condemned | wc -l)" -eq "$before" ]
+    [ "$(ls "$dir"/packs/*.pack | wc -l)" -eq $((before + 2)) ]
     exits 0 "${gc[@]}" --grace 0
     has "deleted $before " "condemned 0 "
-    [ "$(ls "$dir"/packs/*.pack | wc -l)" -eq 1 ]
+    [ "$(ls "$dir"/packs/*.pack | wc -l)" -eq 2 ]
+    (cd z && dsver pull -q)
     for i in nights nights~30 people; do
         [ "$(cd z && dsver cat $i | sha256sum)" = "$(cd a && dsver cat $i | sha256sum)" ]
     done
