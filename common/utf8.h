@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Offset of the first byte of the first bad sequence, or len when all is well. SIMD where the CPU
  * has it. */
@@ -20,6 +21,12 @@ typedef struct ds_utf8_state {
 _Bool ds_utf8_feed(ds_utf8_state *s, const uint8_t *p, size_t len);
 _Bool ds_utf8_end(ds_utf8_state *s);
 
+/* The bytes of a byte order mark that a text begins with, which editors put there and is no part of
+ * what it says: 3, or 0 where there is none. */
+static inline size_t ds_utf8_mark(const void *text, size_t len)
+{
+    return len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
 /* White space of ASCII: the space, and tab, LF, VT, FF and CR. */
 static inline _Bool ds_ascii_white(uint8_t c)
 {

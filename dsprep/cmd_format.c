@@ -32,8 +32,8 @@ static const char *marked_as(const uint8_t *p, size_t n)
         return "webdataset";
     if (n >= 12 && ds_get_u32(p + 8) == ds_crc32c_mask(ds_crc32c(0, p, 8)))
         return "tfrecord";
-    if (n >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0)
-        p += 3, n -= 3;
+    const size_t mark = ds_utf8_mark(p, n);
+    p += mark, n -= mark;
     while (n > 0 && ds_ascii_white(*p))
         p++, n--;
     return n > 0 && (*p == '{' || *p == '[') ? "jsonl" : NULL;

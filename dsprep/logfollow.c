@@ -14,6 +14,7 @@
 #include "sig.h"
 #include "term.h"
 #include "textstream.h"
+#include "utf8.h"
 
 #define GATHERED (8u << 20) /* bytes that make a stream at once */
 #define LOOK 1000           /* ms: files are looked at so often, whatever the kernel tells */
@@ -70,7 +71,7 @@ static int open_source(follow *w, feeder *f, ds_err *err)
     ds_err why = {0};
     void *source = NULL;
     size_t used = 0;
-    size_t mark = !again && f->buf.len >= 3 && memcmp(f->buf.data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    const size_t mark = again ? 0 : ds_utf8_mark(f->buf.data, f->buf.len);
     if (mark && take(f, mark, err) != 0)
         return DS_FAIL;
     int rc = ds_logsource_open(&o, &source, f->tail.path, head->data, head->len, &used, &note,

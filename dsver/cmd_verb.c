@@ -162,7 +162,7 @@ int verb_key_file(ds_buf *text, const char *file,
 {
     const char *path = strcmp(file, "-") == 0 ? "/dev/stdin" : file;
     int rc = ds_read_file(text, path, (size_t)1 << 30, err);
-    for (size_t at = 0; !rc && at < text->len;) {
+    for (size_t at = ds_utf8_mark(text->data, text->len); !rc && at < text->len;) {
         const char *p = (const char *)text->data + at, *nl = memchr(p, '\n', text->len - at);
         const size_t n = nl ? (size_t)(nl - p) : text->len - at;
         const size_t len = n && p[n - 1] == '\r' ? n - 1 : n;

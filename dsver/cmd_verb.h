@@ -55,7 +55,7 @@ int verb_check_version(ds_catalog *c, const ds_version *v, ds_err *first, ds_err
  */
 int verb_sha(ds_sha *out, const char *option, const char *text, ds_err *err);
 /* A file of keys, one a line, - for standard input: into text, and each that is not empty to fn,
- * lent from there. */
+ * lent from there. A byte order mark at its beginning is no part of a key. */
 int verb_key_file(ds_buf *text, const char *file,
                   int (*fn)(void *ctx, const char *key, size_t len, ds_err *err), void *ctx,
                   ds_err *err);

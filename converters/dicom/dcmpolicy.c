@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "utf8.h"
+
 #define MAX_ROWS 1024
 
 static const struct {
@@ -299,8 +301,11 @@ int dcm_lines_each(const char *path, dcm_line_fn *take, void *ctx, ds_err *err)
         n++;
         while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r'))
             line[--len] = 0;
-        if (len > 0 && line[0] != '#')
-            rc = take(ctx, line, path, n, err);
+        if (strlen(line) != (size_t)len)
+            rc = ds_fail(err, DS_FAIL, "%s: line %u: holds a NUL: text in UTF-16?", path, n);
+        const char *text = line + (n == 1 ? ds_utf8_mark(line, (size_t)len) : 0);
+        if (rc == 0 && *text && *text != '#')
+            rc = take(ctx, text, path, n, err);
     }
     if (rc == 0 && ferror(f))
         rc = ds_fail_errno(err, errno, "%s", path);

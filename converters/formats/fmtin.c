@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "utf8.h"
+
 #define STEP ((size_t)256 << 10)
 
 /* Bytes that were read to find out what the file is. */
@@ -92,8 +94,8 @@ void ds_fmtin_skip(ds_fmtin *in, size_t n)
 int ds_fmtin_skip_mark(ds_fmtin *in, ds_err *err)
 {
     const int rc = ds_fmtin_want(in, 3, err);
-    if (rc == 0 && ds_fmtin_have(in) >= 3 && memcmp(ds_fmtin_at(in), "\xef\xbb\xbf", 3) == 0)
-        ds_fmtin_skip(in, 3);
+    if (rc == 0)
+        ds_fmtin_skip(in, ds_utf8_mark(ds_fmtin_at(in), ds_fmtin_have(in)));
     return rc;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "utf8.h"
 
 static bool is_digit(uint8_t c)
 {
@@ -258,8 +259,7 @@ int ds_logparse_syslog5(ds_logline *l, const uint8_t *p, size_t len)
     if (at < len && p[at] != ' ')
         return ds_logfail(l, at, "a space is expected before the message");
     at += at < len;
-    if (len - at >= 3 && memcmp(p + at, "\xef\xbb\xbf", 3) == 0)
-        at += 3;
+    at += ds_utf8_mark(p + at, len - at);
     ds_logset(l, DS_LC_TEXT, p + at, len - at);
     return 0;
 }

@@ -43,12 +43,14 @@ static int put_names(ds_piinames *s, ds_err *err)
     s->v = calloc(lines, sizeof *s->v);
     if (!s->v)
         return ds_fail_nomem(err);
-    for (size_t at = 0; at < s->text.len;) {
+    for (size_t at = ds_utf8_mark(s->text.data, s->text.len); at < s->text.len;) {
         const uint8_t *p = s->text.data + at, *nl = memchr(p, '\n', s->text.len - at);
         size_t len = nl ? (size_t)(nl - p) : s->text.len - at;
         at += len + 1;
-        while (len && (p[len - 1] == '\r' || p[len - 1] == ' '))
+        while (len && ds_ascii_white(p[len - 1]))
             len--;
+        while (len && ds_ascii_white(*p))
+            p++, len--;
         if (len && *p != '#')
             s->v[s->n++] = (name){p, len};
     }

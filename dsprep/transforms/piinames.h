@@ -1,9 +1,9 @@
 /* piinames.h - names from a list, found in texts as whole words.
  *
- * The file holds one name a line (UTF-8; empty lines and lines that begin with # are left out). A
- * name matches where it stands as written, with no letter, digit or underscore of ASCII on either
- * side; names that begin with a character beyond ASCII need no such edge, since Chinese has none.
- * The longest wins. Read only once made.
+ * The file holds one name a line (UTF-8; a byte order mark, white space on either side, empty lines
+ * and lines that begin with # are left out). A name matches where it stands as written, with no
+ * letter, digit or underscore of ASCII on either side; names that begin with a character beyond
+ * ASCII need no such edge, since Chinese has none. The longest wins. Read only once made.
  */
 #ifndef DS_PIINAMES_H
 #define DS_PIINAMES_H

@@ -88,7 +88,10 @@ clean() {
     # the other order shows only when all is known
     exits 1 bash -c 'dsprep dicom --deid basic,clean-descriptors --key-file key -o sh "$@" 2>&1' _ "$DICOM/place_b" "$DICOM/place_a"
     [ ! -e sh/shard-00000.dsr ]
-    echo 'Lakeshore General' >names
+    iconv -t UTF-16LE <<<'Lakeshore General' >names
+    exits 1 dsprep dicom -q --deid basic,clean-descriptors --scrub names --key-file key -o sh "$DICOM/place_a"
+    has "names: line 1: holds a NUL: text in UTF-16?"
+    printf '\xef\xbb\xbfLakeshore General\n' >names # a byte order mark is no part of it
     dsprep dicom -q --deid basic,clean-descriptors --scrub names --key-file key "$DICOM/place_b" "$DICOM/place_a" | dsprep head >out
     grep -q '"\[PLACE\] chest"' out
     # what was found is the list that takes it out

@@ -120,7 +120,7 @@ END
 
 @test "redact: kinds, private addresses, private keys, names" {
     printf 'Ann Lee met Ann, and 王小明说 mail a@b.io from 10.1.2.3. Annie Lee-Smith\n' >in.txt
-    printf '# staff\nAnn Lee\nAnn\n王小明\n\n' >names
+    printf '\xef\xbb\xbfAnn Lee\r\n# staff\n \tAnn\t\n王小明\n\n' >names # as editors leave it
     dsprep text -q --split line in.txt >s.dsr
     one() { dsprep redact -q "$@" s.dsr | dsprep cat --no-key -c text; }
     [ "$(one --names names)" = '{"text":"[NAME] met [NAME], and [NAME]说 mail [EMAIL] from 10.1.2.3. Annie Lee-Smith"}' ]

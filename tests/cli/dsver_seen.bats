@@ -48,7 +48,7 @@ key_of() { # TEXT: the key of the record that is this text
     has "\"key\":\"$k\"" '"run":"many"' "$(cut -c1-16 many.digest)" '"checkpoint":"step-0000'
     if command -v jq >/dev/null; then echo "$output" | jq -e .step >/dev/null; fi
     printf '%s\n\nnothing\n%s\n' "$k" "$(key_of "line 34")" >keys
-    exits 0 dsver seen --key-file - < <(cat keys keys)
+    exits 0 dsver seen --key-file - < <(printf '\xef\xbb\xbf' && cat keys keys)
     [ "$(echo "$output" | grep -c "$k")" -ge "$all" ]
     has "$(key_of "line 34")" "1 of 3 keys: no run's data holds them"
     exits 1 dsver seen nothing
