@@ -1,9 +1,9 @@
-/* dsr_readblock.c - the frames of a block put together; see dsr_readcore.h. */
+/* dsr_readblock.c - the frames of a block put together; see dsr_reader_priv.h. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "dsr_readcore.h"
+#include "dsr_reader_priv.h"
 
 int ds_reader_ready(ds_reader *r, ds_err *err)
 {

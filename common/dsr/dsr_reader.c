@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "dsr_prov.h"
-#include "dsr_readcore.h"
+#include "dsr_reader_priv.h"
 #include "dsr_sources.h"
 #include "json.h"
 

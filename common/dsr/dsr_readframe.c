@@ -1,8 +1,8 @@
-/* dsr_readframe.c - frames of a stream, one after the other; see dsr_readcore.h. */
+/* dsr_readframe.c - frames of a stream, one after the other; see dsr_reader_priv.h. */
 #include <inttypes.h>
 #include <string.h>
 
-#include "dsr_readcore.h"
+#include "dsr_reader_priv.h"
 #include "json.h"
 
 int ds_reader_bad(ds_reader *r, int code, const char *why, ds_err *err)

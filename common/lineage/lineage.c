@@ -1,6 +1,6 @@
 /* lineage.c - see lineage.h. A document is written member by member; what is read must give the
  * same bytes when it is written again, so nothing in it goes unchecked. */
-#include "lineagecore.h"
+#include "lineage_priv.h"
 
 #include <inttypes.h>
 #include <errno.h>

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "json.h"
-#include "lineagecore.h"
+#include "lineage_priv.h"
 #include "utf8.h"
 
 /* Text with its facts checked as it goes in: the first failure stays. */

@@ -1,5 +1,5 @@
 /* overlay.c - see overlay.h. */
-#include "overlaycore.h"
+#include "overlay_priv.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "overlaycore.h"
+#include "overlay_priv.h"
 #include "refs.h"
 
 enum { HEX = DS_OVERLAY_HEX, FILES = 256 };

@@ -1,5 +1,5 @@
 /* Taking packs into the index, any number of them, in any order. */
-#include "indexcore.h"
+#include "objindex_priv.h"
 #include "sig.h"
 
 /* In a file of its own when it grows: memory stays bounded however many packs there are, unless

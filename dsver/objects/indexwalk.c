@@ -1,7 +1,7 @@
 /* Going over the index: its packs, its pieces, and all of it as text. */
 #include <inttypes.h>
 
-#include "indexcore.h"
+#include "objindex_priv.h"
 
 /* What a function that has no place for words gives back, with them. */
 static int in_words(int rc, ds_err *err)

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "indexcore.h"
+#include "objindex_priv.h"
 
 static int add_pack(ds_objindex *ix, const ds_packrow *p, int64_t *n, ds_err *err)
 {

@@ -1,4 +1,6 @@
-/* objcore.h - what the files of the object layer share behind objstore.h. */
+/* objcore.h - the object store from within: for the files of this folder, and for those of dsver/
+ * that handle packs, the index or stored objects themselves (remotes, gc, fsck). Everybody else
+ * reads and writes pieces through objstore.h. */
 #ifndef DS_OBJCORE_H
 #define DS_OBJCORE_H
 

@@ -1,5 +1,5 @@
 /* objindex.c - see objindex.h. */
-#include "indexcore.h"
+#include "objindex_priv.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

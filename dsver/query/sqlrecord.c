@@ -1,10 +1,10 @@
-/* sqlrecord.c - the table of records; see sqlcore.h. */
+/* sqlrecord.c - the table of records; see sqlview_priv.h. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "jsonrow.h"
 #include "sig.h"
-#include "sqlcore.h"
+#include "sqlview_priv.h"
 
 typedef struct reading {
     ds_recblock rec;

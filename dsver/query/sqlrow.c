@@ -1,8 +1,8 @@
-/* sqlrow.c - values and rows into a table; see sqlcore.h. */
+/* sqlrow.c - values and rows into a table; see sqlview_priv.h. */
 #include <string.h>
 
 #include "sig.h"
-#include "sqlcore.h"
+#include "sqlview_priv.h"
 
 void ds_sqlput_num(ds_sqlput *p, uint64_t n)
 {

@@ -1,11 +1,11 @@
-/* sqlrun.c - tables of runs and what they consumed; see sqlcore.h. */
+/* sqlrun.c - tables of runs and what they consumed; see sqlview_priv.h. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "runrows.h"
 #include "runset.h"
 #include "sig.h"
-#include "sqlcore.h"
+#include "sqlview_priv.h"
 
 typedef struct runs {
     ds_sqlput *p;

@@ -1,4 +1,4 @@
-/* sqlversion.c - tables of commits, refs, and what versions are made of; see sqlcore.h. */
+/* sqlversion.c - tables of commits, refs, and what versions are made of; see sqlview_priv.h. */
 #include <stdlib.h>
 
 #include "dsr_origin.h"
@@ -7,7 +7,7 @@
 #include "revision.h"
 #include "sourcescan.h"
 #include "sig.h"
-#include "sqlcore.h"
+#include "sqlview_priv.h"
 
 /* ---- of the catalog ---- */
 

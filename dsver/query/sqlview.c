@@ -4,7 +4,7 @@
 
 #include "clock.h"
 #include "sig.h"
-#include "sqlcore.h"
+#include "sqlview_priv.h"
 
 enum { OPCODES = 10000 };
 

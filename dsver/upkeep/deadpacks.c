@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gccore.h"
+#include "gc_priv.h"
 #include "sumvfs.h"
 
 static int index_path(char **path, const char *dir, ds_err *err)

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gccore.h"
+#include "gc_priv.h"
 
 #define RENEW ((uint64_t)2 << 20)
 

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "forgetcore.h"
+#include "forget_priv.h"
 #include "rmtree.h"
 
 static int read_keys(ds_forgetting *f, ds_err *err)

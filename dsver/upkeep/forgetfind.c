@@ -1,10 +1,10 @@
-/* forgetfind.c - see forgetcore.h. */
+/* forgetfind.c - see forget_priv.h. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "blockwalk.h"
 #include "filerec.h"
-#include "forgetcore.h"
+#include "forget_priv.h"
 #include "history.h"
 #include "pin.h"
 #include "sig.h"

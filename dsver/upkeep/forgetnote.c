@@ -1,10 +1,10 @@
-/* forgetnote.c - see forgetcore.h. */
+/* forgetnote.c - see forget_priv.h. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "forgetcore.h"
+#include "forget_priv.h"
 #include "json.h"
 #include "overlay.h"
 #include "person.h"

@@ -1,10 +1,10 @@
-/* forgetsource.c - see forgetcore.h. */
+/* forgetsource.c - see forget_priv.h. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "dsr_origin.h"
 #include "dsr_sources.h"
-#include "forgetcore.h"
+#include "forget_priv.h"
 #include "sourcepage.h"
 
 /* ---- sources ---- */

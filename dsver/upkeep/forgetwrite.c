@@ -1,8 +1,8 @@
-/* forgetwrite.c - see forgetcore.h. */
+/* forgetwrite.c - see forget_priv.h. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "forgetcore.h"
+#include "forget_priv.h"
 #include "history.h"
 #include "io.h"
 #include "pin.h"

@@ -2,7 +2,7 @@
 #include <dirent.h>
 #include <string.h>
 
-#include "gccore.h"
+#include "gc_priv.h"
 #include "rmtree.h"
 
 static bool ends(const char *name, const char *with)

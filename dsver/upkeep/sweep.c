@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gccore.h"
+#include "gc_priv.h"
 
 
 /* What came after the beginning is live. */

@@ -1,5 +1,5 @@
 /* merge.c - see merge.h: what is to be done. */
-#include "mergecore.h"
+#include "merge_priv.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,9 +1,9 @@
-/* mergekept.c - records of theirs that are put in another order than theirs; see mergecore.h. */
+/* mergekept.c - records of theirs that are put in another order than theirs; see merge_priv.h. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "dsr_rowcopy.h"
-#include "mergecore.h"
+#include "merge_priv.h"
 #include "sig.h"
 
 /* A block of so few records is not kept: it is read for each. */

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "filerec.h"
-#include "mergecore.h"
+#include "merge_priv.h"
 
 typedef struct touched { /* a record that one of the two changed */
     enum ds_mergeside side;

@@ -1,5 +1,5 @@
 /* mergewrite.c - the stream that a merge makes; see merge.h. */
-#include "mergecore.h"
+#include "merge_priv.h"
 
 #include <stdlib.h>
 #include <string.h>

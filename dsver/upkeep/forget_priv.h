@@ -1,6 +1,6 @@
-/* forgetcore.h - what the files of forget.c share: an erasure at work. */
-#ifndef DS_FORGETCORE_H
-#define DS_FORGETCORE_H
+/* forget_priv.h - what the files of forget.c share: an erasure at work. */
+#ifndef DS_FORGET_PRIV_H
+#define DS_FORGET_PRIV_H
 
 #include "forget.h"
 #include "oidset.h"

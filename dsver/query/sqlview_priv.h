@@ -1,8 +1,8 @@
-/* sqlcore.h - what the files of sqlview.c share: a view at work, and rows on their way into a
+/* sqlview_priv.h - what the files of sqlview.c share: a view at work, and rows on their way into a
  * table.
  */
-#ifndef DS_SQLCORE_H
-#define DS_SQLCORE_H
+#ifndef DS_SQLVIEW_PRIV_H
+#define DS_SQLVIEW_PRIV_H
 
 #include "recblock.h"
 #include "sqlview.h"

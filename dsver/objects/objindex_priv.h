@@ -1,7 +1,7 @@
-/* indexcore.h - what the files of the index share behind objindex.h. All of these with the lock
+/* objindex_priv.h - what the files of the index share behind objindex.h. All of these with the lock
  * held. */
-#ifndef DS_INDEXCORE_H
-#define DS_INDEXCORE_H
+#ifndef DS_OBJINDEX_PRIV_H
+#define DS_OBJINDEX_PRIV_H
 
 #include <pthread.h>
 

@@ -1,6 +1,6 @@
-/* gccore.h - what the files of gc share behind objstore.h (sweep.c says how it goes). */
-#ifndef DS_GCCORE_H
-#define DS_GCCORE_H
+/* gc_priv.h - what the files of gc share behind objstore.h (sweep.c says how it goes). */
+#ifndef DS_GC_PRIV_H
+#define DS_GC_PRIV_H
 
 #include "objcore.h"
 

@@ -1,6 +1,6 @@
-/* lineagecore.h - what lineage.c and lineagetext.c share. */
-#ifndef DS_LINEAGECORE_H
-#define DS_LINEAGECORE_H
+/* lineage_priv.h - what lineage.c and lineagetext.c share. */
+#ifndef DS_LINEAGE_PRIV_H
+#define DS_LINEAGE_PRIV_H
 
 #include "lineage.h"
 

@@ -1,6 +1,6 @@
-/* dsr_readcore.h - what the files of dsr_reader.c share: a reader at work. */
-#ifndef DS_DSR_READCORE_H
-#define DS_DSR_READCORE_H
+/* dsr_reader_priv.h - what the files of dsr_reader.c share: a reader at work. */
+#ifndef DS_DSR_READER_PRIV_H
+#define DS_DSR_READER_PRIV_H
 
 #include <zstd.h>
 

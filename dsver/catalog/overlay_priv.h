@@ -1,6 +1,6 @@
-/* overlaycore.h - what overlay.c and overlaywrite.c share. */
-#ifndef DS_OVERLAYCORE_H
-#define DS_OVERLAYCORE_H
+/* overlay_priv.h - what overlay.c and overlaywrite.c share. */
+#ifndef DS_OVERLAY_PRIV_H
+#define DS_OVERLAY_PRIV_H
 
 #include "overlay.h"
 

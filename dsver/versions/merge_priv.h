@@ -1,8 +1,8 @@
-/* mergecore.h - what the files of a merge share behind merge.h: what is to be done (merge.c),
+/* merge_priv.h - what the files of a merge share behind merge.h: what is to be done (merge.c),
  * whether files that come of it can be (mergetree.c), and the stream (mergewrite.c, mergekept.c).
  */
-#ifndef DS_MERGECORE_H
-#define DS_MERGECORE_H
+#ifndef DS_MERGE_PRIV_H
+#define DS_MERGE_PRIV_H
 
 #include "merge.h"
 #include "sourcelist.h"
