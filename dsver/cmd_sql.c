@@ -104,6 +104,12 @@ static int blob(const say *s, ds_buf *b, const void *p, size_t n)
     return rc ? rc : ds_buf_putc(b, '\'');
 }
 
+/* A value that was asked for is not there because memory ended. */
+static bool no_memory(sqlite3_stmt *st, const void *p)
+{
+    return !p && sqlite3_errcode(sqlite3_db_handle(st)) == SQLITE_NOMEM;
+}
+
 static int cell(const say *s, ds_buf *b, sqlite3_stmt *st, int i)
 {
     switch (sqlite3_column_type(st, i)) {
@@ -113,11 +119,11 @@ static int cell(const say *s, ds_buf *b, sqlite3_stmt *st, int i)
         return real(s, b, sqlite3_column_double(st, i));
     case SQLITE_TEXT: {
         const void *p = sqlite3_column_text(st, i);
-        return words(s, b, p, (size_t)sqlite3_column_bytes(st, i));
+        return no_memory(st, p) ? DS_NOMEM : words(s, b, p, (size_t)sqlite3_column_bytes(st, i));
     }
     case SQLITE_BLOB: {
         const void *p = sqlite3_column_blob(st, i);
-        return blob(s, b, p, (size_t)sqlite3_column_bytes(st, i));
+        return no_memory(st, p) ? DS_NOMEM : blob(s, b, p, (size_t)sqlite3_column_bytes(st, i));
     }
     default:
         return s->form == AS_CSV ? 0 : ds_buf_puts(b, s->form == AS_JSON ? "null" : "NULL");

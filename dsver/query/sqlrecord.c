@@ -30,10 +30,9 @@ static int bind(ds_sqlput *p, reading *r, long col, ds_err *err)
     else if (t == DS_UTF8 || t == DS_JSON)
         ds_sqlput_text(p, x->len ? (const void *)x->p : "", x->len);
     else if (t == DS_BYTES)
-        sqlite3_bind_blob64(p->st, ++p->at, x->len ? (const void *)x->p : "", x->len,
-                            SQLITE_TRANSIENT);
+        ds_sqlput_blob(p, x->p, x->len);
     else if (t == DS_F64)
-        sqlite3_bind_double(p->st, ++p->at, x->f);
+        ds_sqlput_real(p, x->f);
     else if (!is_complex(t))
         ds_sqlput_num(p, (uint64_t)x->i);
     else {

@@ -8,9 +8,9 @@
 
 enum { OPCODES = 10000 };
 
-int ds_sqlview_fail(ds_sqlview *v, const char *doing, ds_err *err)
+int ds_sqlview_fail(const ds_sqlview *v, int code, const char *doing, ds_err *err)
 {
-    const int rc = sqlite3_errcode(v->db) & 0xff;
+    const int rc = code & 0xff;
     if (ds_check_interrupt(err))
         return err ? err->code : DS_FAIL;
     if (rc == SQLITE_INTERRUPT)
@@ -18,6 +18,9 @@ int ds_sqlview_fail(ds_sqlview *v, const char *doing, ds_err *err)
     if (rc == SQLITE_NOMEM)
         return ds_fail(err, DS_NOMEM, "%s: it needs more memory than it may take (--memory)",
                        doing);
+    if (rc == SQLITE_TOOBIG)
+        return ds_fail(err, DS_FAIL, "%s: a value is longer than the %d bytes that SQLite takes",
+                       doing, sqlite3_limit(v->db, SQLITE_LIMIT_LENGTH, -1));
     if (rc == SQLITE_FULL)
         return ds_fail(err, DS_NOROOM, "%s: %s", doing, sqlite3_errmsg(v->db));
     if (rc == SQLITE_IOERR || rc == SQLITE_CANTOPEN)
@@ -25,11 +28,15 @@ int ds_sqlview_fail(ds_sqlview *v, const char *doing, ds_err *err)
     return ds_fail(err, DS_USAGE, "%s: %s", doing, sqlite3_errmsg(v->db));
 }
 
+/* The last call failed. */
+static int failed(const ds_sqlview *v, const char *doing, ds_err *err)
+{
+    return ds_sqlview_fail(v, sqlite3_errcode(v->db), doing, err);
+}
+
 static int exec(ds_sqlview *v, const char *sql, ds_err *err)
 {
-    return sqlite3_exec(v->db, sql, NULL, NULL, NULL) == SQLITE_OK
-               ? 0
-               : ds_sqlview_fail(v, "tables", err);
+    return sqlite3_exec(v->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : failed(v, "tables", err);
 }
 
 /* ---- tables ---- */
@@ -164,7 +171,7 @@ static int fill(ds_sqlview *v, size_t table, ds_err *err)
     if (rc || ds_buf_putc(&sql, ')') || !ds_buf_cstr(&sql))
         rc = ds_fail_nomem(err);
     if (!rc && sqlite3_prepare_v2(v->db, (const char *)sql.data, -1, &p.st, NULL) != SQLITE_OK)
-        rc = ds_sqlview_fail(v, "tables", err);
+        rc = failed(v, "tables", err);
     rc = rc ? rc : exec(v, "BEGIN", err);
     rc = rc ? rc : tables[table].fill(&p, err);
     rc = rc ? rc : exec(v, "COMMIT", err);
@@ -262,7 +269,7 @@ int ds_sqlview_open(ds_sqlview **out, ds_store *s, const git_oid *versions, size
     int rc =
         sqlite3_open_v2("", &v->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) == SQLITE_OK
             ? 0
-            : ds_sqlview_fail(v, "tables", err);
+            : failed(v, "tables", err);
     if (!rc && o->memory > 0) {
         sqlite3_hard_heap_limit64(o->memory);
         sqlite3_soft_heap_limit64(o->memory / 2);
@@ -293,9 +300,7 @@ int ds_sqlview_prepare(sqlite3_stmt **st, ds_sqlview *v, const char *sql, ds_err
     const char *rest = NULL;
     *st = NULL;
     sqlite3_set_authorizer(v->db, allow, v);
-    int rc = sqlite3_prepare_v2(v->db, sql, -1, st, &rest) == SQLITE_OK
-                 ? 0
-                 : ds_sqlview_fail(v, "SQL", err);
+    int rc = sqlite3_prepare_v2(v->db, sql, -1, st, &rest) == SQLITE_OK ? 0 : failed(v, "SQL", err);
     sqlite3_set_authorizer(v->db, NULL, NULL);
     if (!rc && (!*st || !sqlite3_stmt_readonly(*st)))
         rc = ds_fail(err, DS_USAGE, "SQL: a SELECT is wanted");
@@ -318,5 +323,5 @@ int ds_sqlview_prepare(sqlite3_stmt **st, ds_sqlview *v, const char *sql, ds_err
 int ds_sqlview_step(ds_sqlview *v, sqlite3_stmt *st, ds_err *err)
 {
     const int rc = sqlite3_step(st);
-    return rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : ds_sqlview_fail(v, "SQL", err);
+    return rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : failed(v, "SQL", err);
 }

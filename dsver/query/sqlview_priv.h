@@ -28,12 +28,17 @@ typedef struct ds_sqlput { /* rows into a table */
     ds_sqlview *v;
     sqlite3_stmt *st;
     int at;
+    int refused; /* of SQLite's codes: why it did not take a value of the row at hand; else 0 */
 } ds_sqlput;
 
-int ds_sqlview_fail(ds_sqlview *v, const char *doing, ds_err *err);
+/* code: of SQLite's, as sqlite3_errcode has it */
+int ds_sqlview_fail(const ds_sqlview *v, int code, const char *doing, ds_err *err);
 
-/* ---- sqlrow.c: the next value of the row at hand; then the row ---- */
+/* ---- sqlrow.c: the next value of the row at hand; then the row, which fails where one of its
+ * values was not taken ---- */
 void ds_sqlput_num(ds_sqlput *p, uint64_t n);
+void ds_sqlput_real(ds_sqlput *p, double x);
+void ds_sqlput_blob(ds_sqlput *p, const void *s, size_t len);
 void ds_sqlput_text(ds_sqlput *p, const void *s, size_t len);
 void ds_sqlput_str(ds_sqlput *p, const char *s);
 void ds_sqlput_oid(ds_sqlput *p, const git_oid *id);

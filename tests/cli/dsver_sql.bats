@@ -66,6 +66,12 @@ for l in sys.stdin:
     exits 1 dsver sql --memory 4M "SELECT length(printf('%.*c', 100000000, 'x'))"
     has "--memory"
     exits 1 dsver sql nodata "SELECT 1"
+    # a value that does not fit into what SQLite may take is no NULL
+    head -c 16000000 /dev/zero | tr '\0' x >long.txt
+    dsprep text -q long.txt | dsver commit -q -m long long
+    exits 1 dsver sql --memory 8M long "SELECT length(text) FROM records"
+    has "--memory"
+    [ "$(dsver sql long "SELECT length(text) FROM records" | tail -1)" = 16000000 ]
 }
 
 @test "sql: values come out exactly" {
