@@ -298,12 +298,47 @@ static void test_forged(void **state)
     maker_fini(&m);
 }
 
+/* Where several columns decide about cuts, none of them is told of by references: a claim of a row
+ * is of one column. */
+static void test_one_primary(void **state)
+{
+    maker m = {.refer = true};
+    ds_buf s = {0}, t = {0}, text = {0};
+    ds_schema schema;
+    ds_frame f;
+    ds_err err = {0};
+    uint64_t n;
+
+    (void)state;
+    make(&s, &m, all_late);
+    schema_of(&schema);
+    schema.primary[1] = 1;
+    assert_int_equal(ds_schema_dump(&text, &schema, NULL), 0);
+    ds_frame_decode(&f, s.data + DS_MAGIC_LEN);
+    assert_int_equal(f.type, 'H');
+    const size_t end = DS_MAGIC_LEN + DS_FRAME_HEAD + f.stored;
+    f.stored = f.raw = (uint32_t)text.len;
+    assert_int_equal(ds_buf_put(&t, s.data, DS_MAGIC_LEN + DS_FRAME_HEAD), 0);
+    ds_frame_encode(t.data + DS_MAGIC_LEN, &f);
+    assert_int_equal(ds_buf_put(&t, text.data, text.len), 0);
+    assert_int_equal(ds_buf_put(&t, s.data + end, s.len - end), 0);
+    make_resum(&t);
+    assert_int_equal(read_refs(&t, &here, &n, &err), DS_CORRUPT);
+    assert_non_null(strstr(err.msg, "a reference where none may be"));
+    ds_schema_fini(&schema);
+    ds_buf_fini(&s);
+    ds_buf_fini(&t);
+    ds_buf_fini(&text);
+    maker_fini(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_late),
         cmocka_unit_test(test_references),
         cmocka_unit_test(test_forged),
+        cmocka_unit_test(test_one_primary),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

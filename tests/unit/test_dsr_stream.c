@@ -145,6 +145,119 @@ static void test_resummed_flips(void **state)
     ds_buf_fini(&b);
 }
 
+/* The stream with more bytes behind the payload of the frame at `at`, checksums and all. */
+static void longer_frame(ds_buf *out, const ds_buf *s, size_t at, const void *more, uint32_t n)
+{
+    ds_frame f;
+    ds_frame_decode(&f, s->data + at);
+    const size_t end = at + DS_FRAME_HEAD + f.stored;
+    ds_buf_reset(out);
+    ds_buf_put(out, s->data, end);
+    ds_buf_put(out, more, n);
+    ds_buf_put(out, s->data + end, s->len - end);
+    f.stored += n;
+    f.raw = f.codec ? f.raw : f.stored;
+    ds_frame_encode(out->data + at, &f);
+    make_resum(out);
+}
+
+/* A frame holds what belongs there and not a byte more, not even a frame of zstd that is empty. */
+static void test_longer_frames(void **state)
+{
+    static const uint8_t skipped[8] = {0x50, 0x2a, 0x4d, 0x18};
+    unsigned seen[256] = {0}, compressed = 0;
+    ds_buf a = {0}, b = {0};
+    ds_frame f;
+
+    (void)state;
+    make_wide_stream(&a, 300, 2, &(ds_writer_opts){.level = 3});
+    for (size_t at = DS_MAGIC_LEN; at < a.len; at += DS_FRAME_HEAD + f.stored) {
+        ds_err err = {0};
+        ds_frame_decode(&f, a.data + at);
+        if (f.codec && f.stored + sizeof skipped >= f.raw)
+            continue;
+        longer_frame(&b, &a, at, skipped, f.codec ? sizeof skipped : 1);
+        const int rc = make_read_all(b.data, b.len, NULL, &err);
+        if (rc != DS_CORRUPT)
+            print_error("frame %c at %zu: %d %s\n", f.type, at, rc, err.msg);
+        assert_int_equal(rc, DS_CORRUPT);
+        if (f.codec)
+            assert_non_null(strstr(err.msg, "not one zstd frame"));
+        seen[f.type]++;
+        compressed += f.codec;
+    }
+    assert_true(seen['H'] && seen['V'] && seen['B'] && seen['P'] && seen['S'] && seen['E']);
+    assert_true(compressed > 0);
+    ds_buf_fini(&a);
+    ds_buf_fini(&b);
+}
+
+/* The head of the first frame of a type and codec. */
+static size_t first_of(const ds_buf *s, uint8_t type, uint8_t codec, ds_frame *f)
+{
+    for (size_t at = DS_MAGIC_LEN;; at += DS_FRAME_HEAD + f->stored) {
+        assert_true(at < s->len);
+        ds_frame_decode(f, s->data + at);
+        if (f->type == type && f->codec == codec)
+            return at;
+    }
+}
+
+/* Lengths that two places tell of are the same in both, or what is packed is smaller. */
+static void test_lengths_agree(void **state)
+{
+    ds_buf a = {0};
+    ds_frame f;
+    ds_err err = {0};
+
+    (void)state;
+    make_wide_stream(&a, 300, 2, &(ds_writer_opts){.level = 3});
+    size_t at = first_of(&a, 'P', 1, &f);
+    f.raw = f.stored;
+    ds_frame_encode(a.data + at, &f);
+    make_resum(&a);
+    assert_int_equal(make_read_all(a.data, a.len, NULL, &err), DS_CORRUPT);
+    assert_non_null(strstr(err.msg, "do not fit the codec"));
+    ds_buf_reset(&a);
+    ds_err_clear(&err);
+    make_wide_stream(&a, 300, 2, &plain);
+    at = first_of(&a, 'B', 0, &f) + DS_FRAME_HEAD;
+    uint64_t v;
+    size_t pos = 0;
+    for (int i = 0; i < 2; i++) /* rows, chunks; then the length of the first of them */
+        assert_true(ds_varint_get(a.data + at, f.raw, &pos, &v));
+    assert_true((a.data[at + pos] & 0x7f) != 0x7f);
+    a.data[at + pos]++;
+    make_resum(&a);
+    assert_int_equal(make_read_all(a.data, a.len, NULL, &err), DS_CORRUPT);
+    assert_non_null(strstr(err.msg, "pieces are shorter than their chunk"));
+    ds_buf_fini(&a);
+}
+
+/* Only pieces and references are of a column. */
+static void test_no_column(void **state)
+{
+    static const char types[] = "HVBSEX";
+    ds_buf a = {0}, b = {0};
+    ds_frame f;
+
+    (void)state;
+    make_wide_stream(&a, 12, 2, &indexed);
+    for (const char *t = types; *t; t++) {
+        ds_err err = {0};
+        const size_t at = first_of(&a, (uint8_t)*t, 0, &f);
+        ds_buf_reset(&b);
+        ds_buf_put(&b, a.data, a.len);
+        f.column = 1;
+        ds_frame_encode(b.data + at, &f);
+        make_resum(&b);
+        assert_int_equal(make_read_all(b.data, b.len, NULL, &err), DS_CORRUPT);
+        assert_non_null(strstr(err.msg, "a column number where none belongs"));
+    }
+    ds_buf_fini(&a);
+    ds_buf_fini(&b);
+}
+
 static void test_abort(void **state)
 {
     (void)state;
@@ -607,14 +720,16 @@ static void test_order_of_calls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_truncation),      cmocka_unit_test(test_flips),
-        cmocka_unit_test(test_resummed_flips),  cmocka_unit_test(test_abort),
-        cmocka_unit_test(test_many_pieces),     cmocka_unit_test(test_added_column),
-        cmocka_unit_test(test_wrong_piece_cut), cmocka_unit_test(test_long_index),
-        cmocka_unit_test(test_sources),         cmocka_unit_test(test_many_sources),
-        cmocka_unit_test(test_dropped_records), cmocka_unit_test(test_full_disk),
-        cmocka_unit_test(test_no_origins),      cmocka_unit_test(test_order_of_calls),
+        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_truncation),     cmocka_unit_test(test_flips),
+        cmocka_unit_test(test_resummed_flips), cmocka_unit_test(test_abort),
+        cmocka_unit_test(test_longer_frames),  cmocka_unit_test(test_lengths_agree),
+        cmocka_unit_test(test_no_column),      cmocka_unit_test(test_many_pieces),
+        cmocka_unit_test(test_added_column),   cmocka_unit_test(test_wrong_piece_cut),
+        cmocka_unit_test(test_long_index),     cmocka_unit_test(test_sources),
+        cmocka_unit_test(test_many_sources),   cmocka_unit_test(test_dropped_records),
+        cmocka_unit_test(test_full_disk),      cmocka_unit_test(test_no_origins),
+        cmocka_unit_test(test_order_of_calls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
