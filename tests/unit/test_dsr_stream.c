@@ -278,6 +278,18 @@ static void test_abort(void **state)
     close(fd);
     assert_int_equal(make_read_all(a.data, a.len, NULL, &err), DS_FAIL);
     assert_non_null(strstr(err.msg, "no \"space\" ? left"));
+    /* no other member may stand beside the reason */
+    static const char more[] = ",\"b\":1}";
+    ds_frame f;
+    const size_t at = first_of(&a, 'A', 0, &f);
+    a.len--; /* its brace */
+    ds_buf_put(&a, more, sizeof more - 1);
+    f.stored = f.raw += sizeof more - 2;
+    ds_frame_encode(a.data + at, &f);
+    make_resum(&a);
+    ds_err_clear(&err);
+    assert_int_equal(make_read_all(a.data, a.len, NULL, &err), DS_CORRUPT);
+    assert_non_null(strstr(err.msg, "bad abort frame"));
     ds_buf_fini(&a);
     ds_schema_fini(&s);
 }
