@@ -7,7 +7,8 @@ load dsprep_common
     printf '%s\n' '{"id":"zwsp","text":"mail john\u200b.doe@exam\u00adple.com, tel 138\u200b1234\u20605678\u200b, 4111\u200b1111\u200b1111\u200b1111 end"}' \
         '{"id":"wide","text":"电话：１３８１２３４５６７８，邮箱：ｊｏｈｎ＠ｅｘａｍｐｌｅ．ｃｏｍ。john＠example.com、"}' \
         '{"id":"digits","text":"\u0664\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661\u0661 \u202a+49 30 12345678\u202c"}' \
-        '{"id":"two","text":"13812345678\u200b13912345678"}' '{"id":"none","text":"Ａ，１２ \u200b x\u00ady ２０２６年"}' \
+        '{"id":"two","text":"13812345678\u200b13912345678"}' \
+        '{"id":"between","text":"13812345678\u200b13912345678 john＠example.com"}' '{"id":"none","text":"Ａ，１２ \u200b x\u00ady ２０２６年"}' \
         '{"id":"meta","text":"x","m":{"to":"a＠example.com","ｂ＠example.com":"\u200b"}}' >w.jsonl
     dsprep text -q --key-field id w.jsonl >w.dsr
     exits 0 dsprep redact --report rep.json -o o.dsr w.dsr
@@ -15,6 +16,7 @@ load dsprep_common
 ["\u7535\u8bdd\uff1a[PHONE]\uff0c\u90ae\u7bb1\uff1a[EMAIL]\u3002[EMAIL]\u3001"]
 ["[CARD] \u202a[PHONE]\u202c"]
 ["[PHONE]\u200b[PHONE]"]
+["[PHONE]\u200b[PHONE] [EMAIL]"]
 ["\uff21\uff0c\uff11\uff12 \u200b x\u00ady \uff12\uff10\uff12\uff16\u5e74"]
 ["x",{"to":"[EMAIL]","\uff42\uff20example.com":"\u200b"}]' ]
     jq -e '.. | .email? // empty' rep.json >/dev/null
@@ -163,11 +165,11 @@ END
 
 @test "redact: JSON stays JSON" {
     cat >j.jsonl <<'END'
-{"id":"a","text":"x","from":"a\u0040b.io","n":13800138000,"m":12.5,"big":123456789012345,"l":["say \"8.8.8.8\"",{"a@b.io":null}],"e":"tab\there"}
+{"id":"a","text":"x","from":"a\u0040b.io","n":13800138000,"under":-13800138000,"m":12.5,"big":123456789012345,"l":["say \"8.8.8.8\"",{"a@b.io":null}],"e":"tab\there"}
 END
     dsprep text -q --key-field id j.jsonl | dsprep redact -q --mark >r.dsr
     dsprep check r.dsr
-    [ "$(dsprep cat r.dsr)" = '{"key":"a","text":"x","meta":{"from":"[EMAIL]","n":"[PHONE]","m":12.5,"big":123456789012345,"l":["say \"[IP]\"",{"a@b.io":null}],"e":"tab\there"},"redacted":{"email":1,"phone":1,"ip":1}}' ]
+    [ "$(dsprep cat r.dsr)" = '{"key":"a","text":"x","meta":{"from":"[EMAIL]","n":"[PHONE]","under":-13800138000,"m":12.5,"big":123456789012345,"l":["say \"[IP]\"",{"a@b.io":null}],"e":"tab\there"},"redacted":{"email":1,"phone":1,"ip":1}}' ]
     exits 0 bash -c 'dsprep text -q --key-field id j.jsonl | dsprep redact -c text --report rep.json >r.dsr'
     has 'dsprep redact: 0 found in 0 of 1 record'
     [ "$(cat rep.json)" = '{"records":1,"changed":0,"found":{},"columns":{"text":{}},"left":{},"open_keys":0}' ]

@@ -296,3 +296,28 @@ void make_resum(ds_buf *stream)
     XXH3_freeState(x);
     XXH3_freeState(all);
 }
+
+size_t make_first(const ds_buf *stream, uint8_t type, uint8_t codec, ds_frame *f)
+{
+    for (size_t at = DS_MAGIC_LEN;; at += DS_FRAME_HEAD + f->stored) {
+        assert_true(at < stream->len);
+        ds_frame_decode(f, stream->data + at);
+        if (f->type == type && f->codec == codec)
+            return at;
+    }
+}
+
+void make_other_frame(ds_buf *out, const ds_buf *stream, size_t at, const void *p, size_t len)
+{
+    ds_frame f;
+    ds_frame_decode(&f, stream->data + at);
+    const size_t end = at + DS_FRAME_HEAD + f.stored;
+    ds_buf_reset(out);
+    assert_int_equal(ds_buf_put(out, stream->data, at + DS_FRAME_HEAD), 0);
+    f.codec = 0;
+    f.stored = f.raw = (uint32_t)len;
+    ds_frame_encode(out->data + at, &f);
+    assert_int_equal(ds_buf_put(out, p, len), 0);
+    assert_int_equal(ds_buf_put(out, stream->data + end, stream->len - end), 0);
+    make_resum(out);
+}

@@ -2,6 +2,7 @@
 #ifndef DS_TEST_DSR_MAKE_H
 #define DS_TEST_DSR_MAKE_H
 
+#include "dsr_frame.h"
 #include "dsr_prov.h"
 #include "dsr_rows.h"
 
@@ -32,5 +33,10 @@ int make_read_all(const void *p, size_t len, ds_counts *counts, ds_err *err);
 /* Puts the right checksums (and the digest in the end frame, when it is in place) into a stream
  * whose frames were meddled with. */
 void make_resum(ds_buf *stream);
+/* Where the first frame of a type and codec begins, and its head. */
+size_t make_first(const ds_buf *stream, uint8_t type, uint8_t codec, ds_frame *f);
+/* The stream with other bytes as the payload, not compressed, of the frame at `at`, checksums and
+ * all. */
+void make_other_frame(ds_buf *out, const ds_buf *stream, size_t at, const void *p, size_t len);
 
 #endif

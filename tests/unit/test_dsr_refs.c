@@ -314,15 +314,8 @@ static void test_one_primary(void **state)
     schema_of(&schema);
     schema.primary[1] = 1;
     assert_int_equal(ds_schema_dump(&text, &schema, NULL), 0);
-    ds_frame_decode(&f, s.data + DS_MAGIC_LEN);
-    assert_int_equal(f.type, 'H');
-    const size_t end = DS_MAGIC_LEN + DS_FRAME_HEAD + f.stored;
-    f.stored = f.raw = (uint32_t)text.len;
-    assert_int_equal(ds_buf_put(&t, s.data, DS_MAGIC_LEN + DS_FRAME_HEAD), 0);
-    ds_frame_encode(t.data + DS_MAGIC_LEN, &f);
-    assert_int_equal(ds_buf_put(&t, text.data, text.len), 0);
-    assert_int_equal(ds_buf_put(&t, s.data + end, s.len - end), 0);
-    make_resum(&t);
+    const size_t at = make_first(&s, 'H', 0, &f);
+    make_other_frame(&t, &s, at, text.data, text.len);
     assert_int_equal(read_refs(&t, &here, &n, &err), DS_CORRUPT);
     assert_non_null(strstr(err.msg, "a reference where none may be"));
     ds_schema_fini(&schema);

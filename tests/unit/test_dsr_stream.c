@@ -192,17 +192,6 @@ static void test_longer_frames(void **state)
     ds_buf_fini(&b);
 }
 
-/* The head of the first frame of a type and codec. */
-static size_t first_of(const ds_buf *s, uint8_t type, uint8_t codec, ds_frame *f)
-{
-    for (size_t at = DS_MAGIC_LEN;; at += DS_FRAME_HEAD + f->stored) {
-        assert_true(at < s->len);
-        ds_frame_decode(f, s->data + at);
-        if (f->type == type && f->codec == codec)
-            return at;
-    }
-}
-
 /* Lengths that two places tell of are the same in both, or what is packed is smaller. */
 static void test_lengths_agree(void **state)
 {
@@ -212,7 +201,7 @@ static void test_lengths_agree(void **state)
 
     (void)state;
     make_wide_stream(&a, 300, 2, &(ds_writer_opts){.level = 3});
-    size_t at = first_of(&a, 'P', 1, &f);
+    size_t at = make_first(&a, 'P', 1, &f);
     f.raw = f.stored;
     ds_frame_encode(a.data + at, &f);
     make_resum(&a);
@@ -221,7 +210,7 @@ static void test_lengths_agree(void **state)
     ds_buf_reset(&a);
     ds_err_clear(&err);
     make_wide_stream(&a, 300, 2, &plain);
-    at = first_of(&a, 'B', 0, &f) + DS_FRAME_HEAD;
+    at = make_first(&a, 'B', 0, &f) + DS_FRAME_HEAD;
     uint64_t v;
     size_t pos = 0;
     for (int i = 0; i < 2; i++) /* rows, chunks; then the length of the first of them */
@@ -245,7 +234,7 @@ static void test_no_column(void **state)
     make_wide_stream(&a, 12, 2, &indexed);
     for (const char *t = types; *t; t++) {
         ds_err err = {0};
-        const size_t at = first_of(&a, (uint8_t)*t, 0, &f);
+        const size_t at = make_first(&a, (uint8_t)*t, 0, &f);
         ds_buf_reset(&b);
         ds_buf_put(&b, a.data, a.len);
         f.column = 1;
@@ -254,6 +243,94 @@ static void test_no_column(void **state)
         assert_int_equal(make_read_all(b.data, b.len, NULL, &err), DS_CORRUPT);
         assert_non_null(strstr(err.msg, "a column number where none belongs"));
     }
+    ds_buf_fini(&a);
+    ds_buf_fini(&b);
+}
+
+static void is_corrupt(const ds_buf *s, const char *why)
+{
+    ds_err err = {0};
+    assert_int_equal(make_read_all(s->data, s->len, NULL, &err), DS_CORRUPT);
+    if (!strstr(err.msg, why))
+        print_error("%s\n", err.msg);
+    assert_non_null(strstr(err.msg, why));
+}
+
+/* Blocks end where their content and the schema's sizes say: the same blocks under other sizes. */
+static void test_cuts_are_checked(void **state)
+{
+    ds_buf a = {0}, b = {0}, text = {0};
+    ds_schema s;
+    ds_frame f;
+
+    (void)state;
+    make_wide_stream(&a, 300, 2, &plain);
+    make_wide_schema(&s);
+    s.block_min *= 4;
+    s.block_target *= 4;
+    s.block_max *= 4;
+    assert_int_equal(ds_schema_dump(&text, &s, NULL), 0);
+    make_other_frame(&b, &a, make_first(&a, 'H', 0, &f), text.data, text.len);
+    is_corrupt(&b, "the block before it ends where no block may end");
+    s.block_min /= 8;
+    s.block_target /= 8;
+    s.block_max /= 8;
+    ds_buf_reset(&text);
+    assert_int_equal(ds_schema_dump(&text, &s, NULL), 0);
+    make_other_frame(&b, &a, make_first(&a, 'H', 0, &f), text.data, text.len);
+    is_corrupt(&b, "it must end after record");
+    ds_schema_fini(&s);
+    ds_buf_fini(&a);
+    ds_buf_fini(&b);
+    ds_buf_fini(&text);
+}
+
+/* The end frame's totals are those of the stream. */
+static void test_totals_are_checked(void **state)
+{
+    static const char *const totals[] = {"\"records\":", "\"blocks\":", "\"sources\":"};
+    ds_buf a = {0}, b = {0};
+    ds_frame f;
+
+    (void)state;
+    make_wide_stream(&a, 12, 2, &plain);
+    const size_t at = make_first(&a, 'E', 0, &f) + DS_FRAME_HEAD;
+    for (size_t i = 0; i < 3; i++) {
+        ds_buf_reset(&b);
+        ds_buf_put(&b, a.data, a.len);
+        uint8_t *p = memmem(b.data + at, f.stored, totals[i], strlen(totals[i]));
+        assert_non_null(p);
+        p += strlen(totals[i]);
+        *p = *p == '9' ? '8' : (uint8_t)(*p + 1);
+        make_resum(&b);
+        is_corrupt(&b, "the end frame counts other records, blocks or sources");
+    }
+    ds_buf_fini(&a);
+    ds_buf_fini(&b);
+}
+
+/* A source is told of behind the last block that names it, and beside as many as fit a frame. */
+static void test_places_of_sources(void **state)
+{
+    ds_buf a = {0}, b = {0};
+    ds_frame f;
+
+    (void)state;
+    make_wide_stream(&a, 12, 2, &plain);
+    const size_t block = make_first(&a, 'B', 0, &f), at = make_first(&a, 'S', 0, &f),
+                 end = at + DS_FRAME_HEAD + f.stored;
+    ds_buf_put(&b, a.data, block);
+    ds_buf_put(&b, a.data + at, end - at);
+    ds_buf_put(&b, a.data + block, at - block);
+    ds_buf_put(&b, a.data + end, a.len - end);
+    make_resum(&b);
+    is_corrupt(&b, "which was told of before this block");
+    /* two frames, where one has room for both */
+    ds_buf_reset(&b);
+    ds_buf_put(&b, a.data, end);
+    ds_buf_put(&b, a.data + at, a.len - at);
+    make_resum(&b);
+    is_corrupt(&b, "sources are not parted as they must be");
     ds_buf_fini(&a);
     ds_buf_fini(&b);
 }
@@ -281,7 +358,7 @@ static void test_abort(void **state)
     /* no other member may stand beside the reason */
     static const char more[] = ",\"b\":1}";
     ds_frame f;
-    const size_t at = first_of(&a, 'A', 0, &f);
+    const size_t at = make_first(&a, 'A', 0, &f);
     a.len--; /* its brace */
     ds_buf_put(&a, more, sizeof more - 1);
     f.stored = f.raw += sizeof more - 2;
@@ -732,15 +809,27 @@ static void test_order_of_calls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_truncation),     cmocka_unit_test(test_flips),
-        cmocka_unit_test(test_resummed_flips), cmocka_unit_test(test_abort),
-        cmocka_unit_test(test_longer_frames),  cmocka_unit_test(test_lengths_agree),
-        cmocka_unit_test(test_no_column),      cmocka_unit_test(test_many_pieces),
-        cmocka_unit_test(test_added_column),   cmocka_unit_test(test_wrong_piece_cut),
-        cmocka_unit_test(test_long_index),     cmocka_unit_test(test_sources),
-        cmocka_unit_test(test_many_sources),   cmocka_unit_test(test_dropped_records),
-        cmocka_unit_test(test_full_disk),      cmocka_unit_test(test_no_origins),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_truncation),
+        cmocka_unit_test(test_flips),
+        cmocka_unit_test(test_resummed_flips),
+        cmocka_unit_test(test_abort),
+        cmocka_unit_test(test_longer_frames),
+        cmocka_unit_test(test_lengths_agree),
+        cmocka_unit_test(test_no_column),
+        cmocka_unit_test(test_cuts_are_checked),
+        cmocka_unit_test(test_totals_are_checked),
+        cmocka_unit_test(test_places_of_sources),
+        cmocka_unit_test(test_many_pieces),
+        cmocka_unit_test(test_added_column),
+        cmocka_unit_test(test_wrong_piece_cut),
+        cmocka_unit_test(test_long_index),
+        cmocka_unit_test(test_sources),
+        cmocka_unit_test(test_many_sources),
+        cmocka_unit_test(test_dropped_records),
+        cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_no_origins),
         cmocka_unit_test(test_order_of_calls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
