@@ -124,11 +124,13 @@ static int clean_text(walk *w, dcm_elem *e, bool known)
     return rc == 0 ? count(w, e, found ? DCM_ACT_CLEAN : DCM_ACT_KEEP) : rc;
 }
 
-/* Defined terms say what the rest of the file means, and nothing about anybody. */
-static bool is_term(uint32_t tag)
+/* Defined terms say what the rest of the file means, and nothing about anybody. Bytes of that group
+ * are another matter: profiles and tables of colours may hold any text. */
+static bool is_term(const dcm_elem *e)
 {
-    return GROUP(tag) == 0x0028 || tag == 0x00080005 || tag == 0x00080060 || tag == 0x0040a040 ||
-           tag == 0x0040a010 || tag == 0x0040a050;
+    return (GROUP(e->tag) == 0x0028 && dcm_vr_is_string(e->vr)) || e->tag == 0x00080005 ||
+           e->tag == 0x00080060 || e->tag == 0x0040a040 || e->tag == 0x0040a010 ||
+           e->tag == 0x0040a050;
 }
 
 static bool long_hit(void *ctx, const dcm_hit *hit)
@@ -157,7 +159,7 @@ static int check_value(walk *w, dcm_elem *e)
 {
     bool bad = false;
     int rc = 0;
-    if (e->val && e->len && !is_term(e->tag)) {
+    if (e->val && e->len && !is_term(e)) {
         if (dcm_vr_is_string(e->vr))
             bad = dcm_search_each(w->scrub, e->val, e->len, 0, one_hit, w);
         else

@@ -226,6 +226,9 @@ def make(kind, where):
             slice_of(where, k, (-10, -20, 10 + 2.5 * k), slope=(slope, 0))
     elif kind == "one":
         slice_of(where, 3, (-10, -20, 30), slope=(2, -10))
+    elif kind == "profile":  # a profile of colours that says whose it is, in letters of one byte and of two
+        said = b"desc" + bytes(8) + b"scan of DOE JANE, MRN-5530917" + bytes(3) + "Doe Jane".encode("utf-16-be")
+        slice_of(where, 3, (-10, -20, 30), more=[el(0x00282000, b"OB", said)])
     elif kind == "mapped":  # a real world value map beside slope and intercept
         real = (el(0x00409211, b"US", struct.pack("<H", 65535)) + el(0x00409216, b"US", struct.pack("<H", 0)) +
                 el(0x00409224, b"FD", struct.pack("<d", 1.5)) + el(0x00409225, b"FD", struct.pack("<d", 0.25)))

@@ -49,6 +49,14 @@ clean() {
     has " 1 record"
 }
 
+@test "dicom: bytes that are no pixels hold nobody's name in a file that is written" {
+    make profile in
+    dsprep dicom -q --key-file key --to-dicom out in >s.dsr
+    f=$(find out -name '*.dcm')
+    [ -s "$f" ]
+    exits 1 bash -c "tr -d '\\0' <'$f' | LC_ALL=C grep -aqiE 'jane|5530917'"
+}
+
 @test "dicom: modality values are floats, frames are records" {
     dsprep dicom -q --values modality --record frame --key-file key "$DICOM/ct" | dsprep head >out
     grep -q '"dtype":"f32","shape":\[4,4\]' out
