@@ -26,10 +26,13 @@ static double sigmoid(double x)
     return x < 0 ? e / (1 + e) : 1 / (1 + e);
 }
 
-/* 1 - exp(x), x <= 0 */
+/* 1 - exp(x), x <= 0; at least what f32 does not tell from 0 beside 1, since a loss in f32 is 0
+ * there: odds without end would make one answer that the model is certain of the end of a run. */
 static double rest(double x)
 {
-    return x > -1e-5 ? -(x + x * x / 2 + x * x * x / 6) : 1 - ds_exp(x);
+    const double least = 0x1p-25, q = x > -1e-5 ? -(x + x * x / 2 + x * x * x / 6) : 1 - ds_exp(x);
+
+    return q < least ? least : q; /* no number stays none */
 }
 
 /* Of means m over n targets. With p' and q' = 1 - p' of both answers, and E = p'(chosen) /

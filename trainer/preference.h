@@ -15,6 +15,8 @@
  *   simpo  as dpo, with b (m(chosen) - m(rejected)) - g in the place of b d
  *   orpo   -m(chosen) - b log sigmoid(o(chosen) - o(rejected))
  *
+ * where 1 - p' is never taken for less than 2^-25: losses in f32 tell no smaller one from 0.
+ *
  * To all but the last a times -m(chosen) may be added.
  *
  * Sources: Rafailov et al. 2023 (dpo), Mitchell 2023 (its e), Azar et al. 2023 (ipo), Zhao et al.
