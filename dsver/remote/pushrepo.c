@@ -68,27 +68,43 @@ static int put_file(const char *dir, const char *name, const void *data, size_t 
 /* A link, as a path in objects/info/alternates may not have each character. */
 static int lend_objects(const char *dir, const char *from, ds_err *err)
 {
-    char *real = realpath(from, NULL), *to = NULL, *link = NULL;
-    int rc = real ? 0 : ds_fail_errno(err, errno, "%s", from);
-    if (!rc && (asprintf(&to, "%s/objects", real) < 0 || asprintf(&link, "%s/objects", dir) < 0))
+    char *to = NULL, *link = NULL;
+    int rc = 0;
+    if (asprintf(&to, "%s/objects", from) < 0 || asprintf(&link, "%s/objects", dir) < 0)
         rc = ds_fail_nomem(err);
     if (!rc && symlink(to, link) != 0)
         rc = ds_fail_errno(err, errno, "%s", link);
-    free(real);
     free(to);
     free(link);
+    return rc;
+}
+
+/* What the user has told git for that repository holds for this one, too: how it is reached,
+ * options of a push. What is ours comes behind, and wins. */
+static int put_config(const char *dir, const char *from, ds_err *err)
+{
+    ds_buf text = {0};
+    bool ok = ds_buf_puts(&text, "[include]\n\tpath = \"") == 0;
+    for (const char *p = from; ok && *p; p++) {
+        if (*p == '"' || *p == '\\')
+            ok = ds_buf_putc(&text, '\\') == 0;
+        ok = ok && (*p == '\n' ? ds_buf_puts(&text, "\\n") : ds_buf_putc(&text, (uint8_t)*p)) == 0;
+    }
+    ok = ok && ds_buf_printf(&text, "/config\"\n%s", config) == 0;
+    const int rc = ok ? put_file(dir, "config", text.data, text.len, err) : ds_fail_nomem(err);
+    ds_buf_fini(&text);
     return rc;
 }
 
 static int fill(const char *dir, const char *objects_of, const ds_gitmove *m, size_t n, ds_err *err)
 {
     static const char head[] = "ref: refs/heads/none\n";
-    char *refs = NULL;
+    char *refs = NULL, *from = realpath(objects_of, NULL);
     ds_buf text = {0};
-    int rc = list_refs(&text, m, n, err);
-    rc = rc ? rc : lend_objects(dir, objects_of, err);
+    int rc = from ? list_refs(&text, m, n, err) : ds_fail_errno(err, errno, "%s", objects_of);
+    rc = rc ? rc : lend_objects(dir, from, err);
     rc = rc ? rc : put_file(dir, "packed-refs", text.data, text.len, err);
-    rc = rc ? rc : put_file(dir, "config", config, sizeof config - 1, err);
+    rc = rc ? rc : put_config(dir, from, err);
     if (!rc && asprintf(&refs, "%s/refs", dir) < 0) {
         refs = NULL;
         rc = ds_fail_nomem(err);
@@ -97,6 +113,7 @@ static int fill(const char *dir, const char *objects_of, const ds_gitmove *m, si
     rc = rc ? rc : put_file(dir, "HEAD", head, sizeof head - 1, err);
     ds_buf_fini(&text);
     free(refs);
+    free(from);
     return rc;
 }
 

@@ -16,7 +16,7 @@
 #define DS_PUSHREPO_SPEC "refs/push/*:refs/*"
 
 /* Makes one in a temporary folder, which the caller removes (rmtree.h) and frees. objects_of: the
- * repository whose objects it has. None of m may be deleted. */
+ * repository whose objects it has, and whose configuration. None of m may be deleted. */
 int ds_pushrepo_make(char **dir, const char *objects_of, const ds_gitmove *m, size_t n,
                      ds_err *err);
 

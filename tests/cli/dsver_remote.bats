@@ -391,8 +391,14 @@ nothing_sent() {
     exits 1 in_a push -q
     [[ $output == *"rejected: refs/tags/docs/a-tag"*"pre-receive hook declined"*"not this one"* ]]
     [ "$(git -C far/catalog.git tag | wc -l)" -eq 0 ]
+    # what git was told of this catalog holds for many refs as for one
+    git -C far/catalog.git config receive.advertisePushOptions true
+    printf '#!/bin/sh\n[ "$GIT_PUSH_OPTION_0" = "a \\ option" ]\n' >far/catalog.git/hooks/pre-receive
+    git -C a/.dsver/catalog.git config push.pushOption 'a \ option'
+    mv a 'a\"b'
+    exits 0 dsver push --store 'a\"b'
+    mv 'a\"b' a
     rm far/catalog.git/hooks/pre-receive
-    exits 0 in_a push
     [ "$(git -C far/catalog.git tag | wc -l)" -eq 201 ]
     exits 0 in_a push
     [ "$output" = "nothing new" ]
