@@ -81,6 +81,27 @@ static int64_t least_memory(const ds_trainer *t)
     return least;
 }
 
+/* What the user named to be trained is what the advised method trains, or nothing is. */
+static int check_advice(const ds_trainconf *c, const ds_plan_advice *a, ds_err *err)
+{
+    if (a->method == DS_METHOD_PROMPT && c->lora.nrows)
+        return ds_fail(err, DS_FAIL,
+                       "--train-token: a prompt, which trains no tokens, is all that "
+                       "fits: %s",
+                       a->why);
+    if (a->method != DS_METHOD_LORA && c->lora.targets != DS_PROJECTIONS)
+        return ds_fail(err, DS_FAIL,
+                       "--target: --method auto chose %s, which has no adapters (--method lora): "
+                       "%s",
+                       ds_method_name(a->method), a->why);
+    if (a->method != DS_METHOD_FULL && c->only && *c->only)
+        return ds_fail(err, DS_FAIL,
+                       "--only: --method auto chose %s, which trains nothing of the model itself "
+                       "(--method full): %s",
+                       ds_method_name(a->method), a->why);
+    return 0;
+}
+
 /* --method auto becomes the one that plan.h suggests for this model, data and memory. */
 static int choose_method(ds_trainer *t, const ds_modelconf *m, ds_err *err)
 {
@@ -94,11 +115,7 @@ static int choose_method(ds_trainer *t, const ds_modelconf *m, ds_err *err)
     for (size_t i = 0; i < c->ndata; i++)
         tokens += ds_dataset_about(t->data[i])->tokens;
     TRY(ds_plan_advise(&advice, m, &p, tokens, t->memory, err));
-    if (advice.method == DS_METHOD_PROMPT && c->lora.nrows)
-        return ds_fail(err, DS_FAIL,
-                       "--train-token: a prompt, which trains no tokens, is all that "
-                       "fits: %s",
-                       advice.why);
+    TRY(check_advice(c, &advice, err));
     c->method = advice.method;
     c->recompute = advice.recompute;
     c->auto_recompute = false;

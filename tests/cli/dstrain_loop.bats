@@ -240,5 +240,11 @@ flat() {
     fails dstrain finetune --model "$F/base" --store "$F" --data docs --method auto --memory 3750K --seq-len 16 --batch 1 \
         --prompt-tokens 4 --steps 1 --train-token e -q -o x
     has "--train-token: a prompt, which trains no tokens, is all that fits"
+    # nor is what was named to be trained left aside
+    fails dstrain finetune --model "$F/base" --store "$F" --data docs --method auto --memory 3750K --seq-len 16 --batch 1 \
+        --prompt-tokens 4 --steps 1 --target q_proj -q -o x
+    has "--target: --method auto chose prompt, which has no adapters (--method lora): "
+    fails dstrain finetune --model "$F/base" --store "$F" --data docs --method auto --steps 1 --only '*norm*' -q -o x
+    has "--only: --method auto chose lora, which trains nothing of the model itself (--method full): "
     [ ! -e x/step-000006 ]
 }
