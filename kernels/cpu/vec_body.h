@@ -17,6 +17,7 @@
 
 typedef float vf __attribute__((vector_size(64), aligned(4)));
 typedef int32_t vi __attribute__((vector_size(64), aligned(4)));
+typedef uint32_t vu __attribute__((vector_size(64), aligned(4)));
 #define LANES 16
 
 /* With AddressSanitizer a tile looks at all that it is about to touch before its first step, in
@@ -108,7 +109,7 @@ static inline float vec_sum(vf v)
 
 /* exp(x) for x <= 88: 2^n * p(r), r = x - n ln 2 in two parts, p of degree 6 (relative error about
  * 1e-7). Below -87 it is 0. Steps are the same in every lane, so lanes and machines agree. */
-static inline vf vec_exp(vf x)
+static VEC_INLINE vf vec_exp(vf x)
 {
     const vf lo = vec_all(-87.0f), hi = vec_all(88.0f);
     vi under = x < lo;
@@ -126,11 +127,11 @@ static inline vf vec_exp(vf x)
     p = vec_fma(p, r, vec_all(1.6666665459e-1f));
     p = vec_fma(p, r, vec_all(5.0000001201e-1f));
     p = vec_fma(p, r * r, r) + vec_all(1.0f);
-    vi e = ((vi)t - (vi)vec_all(12582912.0f) + 127) << 23;
+    vu e = ((vu)t - (vu)vec_all(12582912.0f) + 127) << 23;
     return (vf)((vi)(p * (vf)e) & ~under);
 }
 
-static inline vf vec_sigmoid(vf x)
+static VEC_INLINE vf vec_sigmoid(vf x)
 {
     return vec_all(1.0f) / (vec_all(1.0f) + vec_exp(-x));
 }
@@ -220,8 +221,10 @@ static float max(const float *a, int64_t n)
     return m;
 }
 
-static void score_back(float *ds, const float *p, float d, float s, int64_t n)
+static VEC_LOOKED void score_back(float *ds, const float *p, float d, float s, int64_t n)
 {
+    vec_look(ds, (size_t)n * sizeof *ds);
+    vec_look(p, (size_t)n * sizeof *p);
     for (int64_t i = 0; i < n; i++)
         ds[i] = s * (p[i] * (ds[i] - d));
 }
@@ -242,11 +245,14 @@ static void scale(float *y, float s, int64_t n)
 #undef BODY
 }
 
-static float expsum(float *y, const float *x, float m, int64_t n)
+static VEC_LOOKED float expsum(float *y, const float *x, float m, int64_t n)
 {
     const vf mv = vec_all(m);
     vf s = {0};
     int64_t i = 0;
+
+    vec_look(x, (size_t)n * sizeof *x);
+    vec_look(y, (size_t)n * sizeof *y);
     for (; i + LANES <= n; i += LANES) {
         vf e = vec_exp(vec_load(x + i) - mv);
         vec_store(y + i, e);
@@ -278,8 +284,11 @@ static void norm_back_row(float *dx, const float *dy, const float *x, const floa
 #undef BODY
 }
 
-static void swiglu(float *y, const float *a, const float *b, int64_t n)
+static VEC_LOOKED void swiglu(float *y, const float *a, const float *b, int64_t n)
 {
+    vec_look(a, (size_t)n * sizeof *a);
+    vec_look(b, (size_t)n * sizeof *b);
+    vec_look(y, (size_t)n * sizeof *y);
 #define BODY(LD, ST, i)                                                                            \
     {                                                                                              \
         vf x = LD(a + i);                                                                          \
@@ -424,10 +433,12 @@ static void finish(float *s, float alpha, const float *c, int64_t n)
             s[i] = alpha * s[i] + c[i];
 }
 
-static void to_f32(float *y, const uint16_t *x, enum ds_kfmt f, int64_t n)
+static VEC_LOOKED void to_f32(float *y, const uint16_t *x, enum ds_kfmt f, int64_t n)
 {
     int64_t i = 0;
 
+    vec_look(x, (size_t)n * sizeof *x);
+    vec_look(y, (size_t)n * sizeof *y);
     if (f == DS_KBF16) {
         for (; i < n; i++)
             y[i] = ds_bf16_to(x[i]);
