@@ -564,6 +564,13 @@ static unsigned may_follow(unsigned begins, uint8_t k)
     return k & DS_PII_UNDER ? begins | DS_PII_UPPER | DS_PII_LOWER : begins;
 }
 
+static size_t letters_end(const uint8_t *p, size_t at, size_t end)
+{
+    while (at < end && ds_pii_class[p[at]] & (DS_PII_UPPER | DS_PII_LOWER))
+        at++;
+    return at;
+}
+
 bool ds_pii_next(const uint8_t *p, size_t len, size_t from, unsigned kinds, ds_piimatch *m)
 {
     ds_piitext t = {.p = p, .len = len, .from = from, .kinds = kinds};
@@ -587,6 +594,11 @@ bool ds_pii_next(const uint8_t *p, size_t len, size_t from, unsigned kinds, ds_p
         if (c == '\\' || c == '%')
             escape = at + (c == '%' ? 3 : 2);
         other = lead || (other && (c & 0xc0) == 0x80);
+        if (!(begins & ~(unsigned)DS_PII_DIGIT)) { /* letters begin nothing, and change nothing */
+            const size_t end = letters_end(p, at + 1, escape > at && escape < len ? escape : len);
+            other = other && end == at + 1;
+            at = end - 1;
+        }
     }
     return false;
 }
