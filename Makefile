@@ -23,9 +23,12 @@ MAKEFLAGS += --no-print-directory
 
 # ---- flags -----------------------------------------------------------------------------------------
 
+# A number changes its width or its sign only where the line says so. clang means more by the same names.
+WARNGCC := $(if $(findstring clang,$(CC)),,-Wconversion -Wsign-conversion -Wduplicated-cond \
+        -Wduplicated-branches)
 WARN := -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
         -Wwrite-strings -Wpointer-arith -Wformat=2 -Wundef -Wcast-qual -Wnull-dereference \
-        -Wimplicit-fallthrough $(if $(filter 1,$(WERROR)),-Werror)
+        -Wimplicit-fallthrough $(WARNGCC) $(if $(filter 1,$(WERROR)),-Werror)
 # What the compiler builds for, which need not be this machine.
 TARGET := $(shell $(CC) -dumpmachine 2>/dev/null)
 ARCHF := $(if $(filter x86_64%,$(TARGET)),-fcf-protection=full)
@@ -37,8 +40,8 @@ REPRO := -ffile-prefix-map=$(CURDIR)=. -ffp-contract=off
 # Where variables lie at each instruction takes gcc a third of its time with a sanitizer, whose reports have lines only.
 NOVARS := $(if $(findstring clang,$(CC)),,-fno-var-tracking)
 SANB := -O1 -g $(NOVARS) -fPIE -fno-common -fno-omit-frame-pointer -fno-sanitize-recover=all
-# Under a sanitizer these two warn about paths that its own instrumentation made.
-SANW := -Wno-null-dereference $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized)
+# Under a sanitizer these warn about paths and conversions that its own instrumentation made.
+SANW := -Wno-null-dereference -Wno-conversion -Wno-sign-conversion $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized)
 
 OPT_release := $(HARD)
 OPT_asan := $(SANB) $(SANW) -fsanitize=address,undefined,float-cast-overflow

@@ -96,7 +96,7 @@ static int put_name(ds_buf *out, const void *key, size_t len, ds_err *err)
                   lo = len - i >= 5 ? hex_digit(p[i + 4]) : -1;
         if (hi < 0 || lo < 0)
             return ds_fail(err, DS_FAIL, "a key that no name of a file has: U+FFFD at byte %zu", i);
-        if (ds_buf_putc(out, hi << 4 | lo) != 0)
+        if (ds_buf_putc(out, (uint8_t)(hi << 4 | lo)) != 0)
             return ds_fail_nomem(err);
         i += 5;
     }

@@ -5,8 +5,8 @@ FUZZ_TIME ?= 60
 OTHERB = $(if $(filter build/$(MODE),$(B)),build/$(1),$(B)-$(1))
 
 TEST_INC := -iquote tests/unit -iquote kernels/cuda/emu $(foreach m,$(MODULES),$(addprefix -iquote ,$($(m)_DIRS)))
-# cmocka's assertions do not tell the compiler that they do not return.
-TEST_CFLAGS := -Wno-null-dereference
+# cmocka's assertions do not tell the compiler that they do not return, and cast what they are given.
+TEST_CFLAGS := -Wno-null-dereference -Wno-conversion -Wno-sign-conversion
 UNIT_SRCS := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_HELP := $(call objs_of,$(filter-out $(UNIT_SRCS),$(sort $(wildcard tests/unit/*.c))))
 UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(B)/tests/%)

@@ -94,7 +94,7 @@ static int share_of(const ds_ranks *r, const seat *all)
     const seat *mine = &all[r->rank];
     double share = 0;
 
-    for (int c = 0; c < CPU_SETSIZE; c++) {
+    for (size_t c = 0; c < CPU_SETSIZE; c++) {
         int users = 0;
         for (int i = 0; CPU_ISSET(c, &mine->cpus) && i < r->size; i++)
             users += same_machine(&all[i], mine) && CPU_ISSET(c, &all[i].cpus);

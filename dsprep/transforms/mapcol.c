@@ -154,7 +154,7 @@ int ds_mapcol_text(ds_mapcol **out, const char *template, const ds_colnames *nam
                          "template, at byte %ld: \\n \\t \\\\ \\{ \\} are what a backslash is for, "
                          "and braces hold expressions",
                          at);
-        } else if (ds_buf_putc(&text, *p == '\\' ? escape(*++p) : *p)) {
+        } else if (ds_buf_putc(&text, (uint8_t)(*p == '\\' ? escape(*++p) : *p))) {
             rc = ds_fail_nomem(err);
         }
     }
