@@ -9,14 +9,15 @@
 
 #include "html.h"
 #include "json.h"
+#include "mail.h"
 #include "utf8.h"
 #include "warc.h"
 
 #define KEY_MAX 4096
 #define CHUNK_MIN (64u << 10)
 
-const char *const ds_textformat_names[] = {"auto", "text", "markdown", "jsonl", "csv",
-                                           "tsv",  "html", "warc",     NULL};
+const char *const ds_textformat_names[] = {"auto", "text", "markdown", "jsonl", "csv", "tsv",
+                                           "html", "warc", "eml",      "mbox",  NULL};
 
 enum ds_textformat ds_textformat_of(const char *name)
 {
@@ -27,7 +28,8 @@ enum ds_textformat ds_textformat_of(const char *name)
         {".jsonl", DS_TEXT_JSONL},       {".ndjson", DS_TEXT_JSONL}, {".csv", DS_TEXT_CSV},
         {".tsv", DS_TEXT_TSV},           {".tab", DS_TEXT_TSV},      {".html", DS_TEXT_HTML},
         {".htm", DS_TEXT_HTML},          {".xhtml", DS_TEXT_HTML},   {".md", DS_TEXT_MARKDOWN},
-        {".markdown", DS_TEXT_MARKDOWN}, {".warc", DS_TEXT_WARC},    {".wet", DS_TEXT_WARC}};
+        {".markdown", DS_TEXT_MARKDOWN}, {".warc", DS_TEXT_WARC},    {".wet", DS_TEXT_WARC},
+        {".eml", DS_TEXT_EML},           {".mbox", DS_TEXT_MBOX}};
     size_t n = ds_packmark_bare(name);
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
         size_t k = strlen(ends[i].end);
@@ -49,17 +51,21 @@ bool ds_textformat_headed(enum ds_textformat f)
 
 bool ds_textformat_keyed(enum ds_textformat f)
 {
-    return f == DS_TEXT_WARC;
+    return f == DS_TEXT_WARC || f == DS_TEXT_EML || f == DS_TEXT_MBOX;
 }
 
 bool ds_textformat_bytes(enum ds_textformat f)
 {
-    return f == DS_TEXT_WARC;
+    return ds_textformat_keyed(f);
 }
 
 const ds_rowparser *ds_textformat_parser(const ds_textopts *o, enum ds_textformat f)
 {
-    return f == DS_TEXT_PARSED ? o->parser : f == DS_TEXT_WARC ? &ds_warc_parser : NULL;
+    return f == DS_TEXT_PARSED ? o->parser
+           : f == DS_TEXT_WARC ? &ds_warc_parser
+           : f == DS_TEXT_EML  ? &ds_eml_parser
+           : f == DS_TEXT_MBOX ? &ds_mbox_parser
+                               : NULL;
 }
 
 static uint8_t delimiter_of(const ds_textopts *o, enum ds_textformat f)

@@ -23,6 +23,8 @@ enum ds_textformat {
     DS_TEXT_TSV,
     DS_TEXT_HTML,
     DS_TEXT_WARC,
+    DS_TEXT_EML,
+    DS_TEXT_MBOX,
     DS_TEXT_PARSED /* by o->parser; not among the names */
 };
 extern const char

@@ -85,7 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
                                                  DS_TEXT_PLAIN};
     ds_textopts o = {
         .field = "t", .max_record = 300, .max_depth = 5, .split_bytes = 5, .meta = true};
-    static const enum ds_textformat bytes[] = {DS_TEXT_WARC, DS_TEXT_WARC, DS_TEXT_WARC,
+    static const enum ds_textformat bytes[] = {DS_TEXT_WARC, DS_TEXT_MBOX, DS_TEXT_EML,
                                                DS_TEXT_WARC};
     const bool keyed = data[0] & 0x80;
     o.format = (keyed ? bytes : formats)[data[0] & 3];
