@@ -79,7 +79,9 @@ END
 
 # What looks like something and is nothing of it.
 harmless() {
+    printf 'ghp_%s\n' "$(printf 'a1%.0s' {1..128})" # longer than any
     cat <<'END'
+8.8.8.08 and 8.8.08.8, +1234567890123456, 2bad::f00d, eyJab.eyJcd.ef AIzaa1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1
 4111 1111 1111 1112 and 1234567812345678
 DE88 3704 0044 0532 0130 00
 110105194912310021 110105194913310021 990105194912310021
@@ -121,12 +123,12 @@ END
 }
 
 @test "redact: kinds, private addresses, private keys, names" {
-    printf 'Ann Lee met Ann, and 王小明说 mail a@b.io from 10.1.2.3. Annie Lee-Smith\n' >in.txt
+    printf 'Ann Lee met Ann, and 王小明said mail a@b.io from 10.1.2.3. Annie Lee-Smith, JoséAnn\n' >in.txt
     printf '\xef\xbb\xbfAnn Lee\r\n# staff\n \tAnn\t\n王小明\n\n' >names # as editors leave it
     dsprep text -q --split line in.txt >s.dsr
     one() { dsprep redact -q "$@" s.dsr | dsprep cat --no-key -c text; }
-    [ "$(one --names names)" = '{"text":"[NAME] met [NAME], and [NAME]说 mail [EMAIL] from 10.1.2.3. Annie Lee-Smith"}' ]
-    [ "$(one --kinds ip --all-ips)" = '{"text":"Ann Lee met Ann, and 王小明说 mail a@b.io from [IP]. Annie Lee-Smith"}' ]
+    [ "$(one --names names)" = '{"text":"[NAME] met [NAME], and [NAME]said mail [EMAIL] from 10.1.2.3. Annie Lee-Smith, JoséAnn"}' ]
+    [ "$(one --kinds ip --all-ips)" = '{"text":"Ann Lee met Ann, and 王小明said mail a@b.io from [IP]. Annie Lee-Smith, JoséAnn"}' ]
     [ "$(one --names names --kinds name | grep -c a@b.io)" -eq 1 ]
     exits 2 dsprep redact --kinds email,nosuch s.dsr
     has "'nosuch' is none of email, phone, card" "secret, name"

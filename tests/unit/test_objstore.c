@@ -313,6 +313,38 @@ static void filters_turn_back(void **state)
     }
 }
 
+/* What a head says of its payload is not believed: a filter that there is none of, another length
+ * than the payload unpacks to. */
+static void heads_are_not_believed(void **state)
+{
+    static const uint8_t filters[] = {4, 8, 255};
+    (void)state;
+    ds_codec *c = NULL;
+    ds_buf packed = {0}, out = {0};
+    ds_objhead h = {.kind = 1};
+    uint8_t raw[512] = {0};
+    OK(ds_codec_new(&c, err));
+    OK(ds_codec_pack(c, raw, sizeof raw, 0, &packed, &h, err));
+    assert_int_equal(h.codec, DS_CODEC_ZSTD);
+    h.raw = sizeof raw;
+    assert_null(ds_codec_unpack(c, &h, packed.data, NULL, 0, &out));
+    assert_int_equal(out.len, sizeof raw);
+    for (size_t i = 0; i < sizeof filters; i++) {
+        h.filter = filters[i];
+        assert_string_equal(ds_codec_unpack(c, &h, packed.data, NULL, 0, &out), "unknown filter");
+    }
+    h.filter = 0;
+    h.raw++;
+    assert_string_equal(ds_codec_unpack(c, &h, packed.data, NULL, 0, &out),
+                        "payload decodes to another length");
+    h.raw -= 2;
+    assert_string_equal(ds_codec_unpack(c, &h, packed.data, NULL, 0, &out),
+                        "payload does not decode");
+    ds_codec_free(c);
+    ds_buf_fini(&packed);
+    ds_buf_fini(&out);
+}
+
 /* Words with noisy low and quiet high bytes: a filter must win, and the address stay what it was.
  */
 static void filters_win_on_words(void **state)
@@ -361,6 +393,7 @@ int main(void)
         cmocka_unit_test(reader_tells_bad_from_good),
         cmocka_unit_test(filters_turn_back),
         cmocka_unit_test(filters_win_on_words),
+        cmocka_unit_test(heads_are_not_believed),
     };
     return cmocka_run_group_tests(tests, NULL, unit_dir_remove);
 }

@@ -287,6 +287,26 @@ static void hints_serve_without_sketches(void **state)
     ds_objstore_close(s);
 }
 
+/* The next base covers what those before it lack, and is none of them; nor deeper than there is
+ * room for. */
+static void best_of_the_rest(void **state)
+{
+    (void)state;
+    const ds_objloc v[2] = {{.id = {{1}}, .sketch = {.n = 3, .h = {1, 2, 3}}},
+                            {.id = {{2}}, .sketch = {.n = 2, .h = {1, 2}}}};
+    const ds_sketch s = v[0].sketch;
+    const unsigned depth[2] = {0, 1};
+    ds_bases taken = {.n = 0};
+    unsigned mask = 0;
+    assert_ptr_equal(ds_delta_best(&s, v, depth, 2, 1, 7, &taken, &mask), &v[0]);
+    assert_int_equal(mask, 7);
+    taken.id[taken.n++] = v[0].id;
+    assert_ptr_equal(ds_delta_best(&s, v, depth, 2, 1, 7, &taken, &mask), &v[1]);
+    assert_int_equal(mask, 3);
+    assert_null(ds_delta_best(&s, v, depth, 2, 0, 7, &taken, &mask));
+    assert_null(ds_delta_best(&s, v, depth, 2, 1, 4, &taken, &mask));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +318,7 @@ int main(void)
         cmocka_unit_test(long_history),
         cmocka_unit_test(moved_cuts),
         cmocka_unit_test(hints_serve_without_sketches),
+        cmocka_unit_test(best_of_the_rest),
     };
     return cmocka_run_group_tests(tests, NULL, unit_dir_remove);
 }

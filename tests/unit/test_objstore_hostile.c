@@ -140,11 +140,43 @@ static void webs_are_walked_once(void **state)
     ds_buf_fini(&b);
 }
 
+/* The index says that another piece lies there, or on other bases, than is so. */
+static void index_and_pack_agree(void **state)
+{
+    (void)state;
+    char path[512];
+    ds_scrubstats st;
+    ds_buf b = {0};
+    ds_objhead h;
+    ds_objloc loc;
+    const uint8_t *payload;
+    ds_objstore *s = obj_store("agree", path);
+    ds_objstore_close(s);
+    web(path, 0, 1, 64, NULL, 0);
+    OK(ds_objstore_reindex(path, note, NULL, &st, err));
+    OK(ds_objstore_open(&s, path, DS_OBJ_READ, err));
+    ds_err err = {0};
+    const ds_sha id = piece(0, 64);
+    assert_int_equal(ds_objindex_find(s->ix, &id, &loc, &err), 1);
+    assert_int_equal(ds_packset_read(s->packs, &loc, &b, &h, &payload, &err), 1);
+    loc.id.b[0] ^= 1;
+    assert_int_equal(ds_packset_read(s->packs, &loc, &b, &h, &payload, &err), DS_CORRUPT);
+    assert_non_null(strstr(err.msg, "another piece lies there than the index says"));
+    ds_err_clear(&err);
+    loc.id = id;
+    loc.bases.n = 1;
+    assert_int_equal(ds_packset_read(s->packs, &loc, &b, &h, &payload, &err), DS_CORRUPT);
+    assert_non_null(strstr(err.msg, "another base than the index says"));
+    ds_objstore_close(s);
+    ds_buf_fini(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chains_end),
         cmocka_unit_test(webs_are_walked_once),
+        cmocka_unit_test(index_and_pack_agree),
     };
     return cmocka_run_group_tests(tests, NULL, unit_dir_remove);
 }
