@@ -171,12 +171,70 @@ static void index_and_pack_agree(void **state)
     ds_buf_fini(&b);
 }
 
+static int note_bad(void *ctx, uint64_t off, const ds_sha *id, const char *reason)
+{
+    (void)ctx;
+    (void)off;
+    (void)id;
+    snprintf(reasons + strlen(reasons), sizeof reasons - strlen(reasons), "%s;", reason);
+    return 0;
+}
+
+/* What is wrong with these bytes as a pack, and how many of its objects are good. */
+static void scanned(const uint8_t *p, size_t n, bool full, const char *wrong, uint64_t good)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s", unit_path("scanned.pack"));
+    unit_write(path, p, n);
+    ds_packscan s = {.path = path, .full = full, .bad = note_bad};
+    reasons[0] = 0;
+    OK(ds_pack_scan(&s, err));
+    assert_string_equal(reasons, wrong);
+    assert_int_equal(s.objects, good);
+}
+
+/* A trailer that tells of others, an object that goes on past the end, one that is overwritten. */
+static void packs_are_scanned(void **state)
+{
+    (void)state;
+    char path[512], file[1024];
+    size_t n, strange;
+    ds_sha *names;
+    ds_objstore *s = obj_store("scan", path);
+    ds_objstore_close(s);
+    web(path, 0, 3, 64, NULL, 0);
+    OK(ds_pack_list(path, &names, &n, &strange, err));
+    assert_int_equal(n, 1);
+    ds_pack_path(file, sizeof file, path, names);
+    free(names);
+    uint8_t *p = (uint8_t *)unit_read(file, &n), *trailer = p + n - DS_PACK_TRAILER;
+    for (int full = 0; full < 2; full++) {
+        scanned(p, n, full, "", 3);
+        scanned(p, n - DS_PACK_TRAILER - 1, full,
+                "trailer is missing or damaged;object reaches past the end of the pack;", 2);
+        ds_set_u64(trailer + 8, 4);
+        ds_set_u64(trailer + 24, ds_xxh64(trailer, 24));
+        scanned(p, n, full, "trailer counts other objects than there are;", 3);
+        ds_set_u64(trailer + 8, 3);
+        ds_set_u64(trailer + 16, n);
+        ds_set_u64(trailer + 24, ds_xxh64(trailer, 24));
+        scanned(p, n, full, "the pack has another length than its trailer says;", 3);
+        ds_set_u64(trailer + 16, n - DS_PACK_TRAILER);
+        ds_set_u64(trailer + 24, ds_xxh64(trailer, 24));
+        memset(p + DS_PACK_HEADER, ds_objmagic[0], 4); /* the next one is found again */
+        scanned(p, n, full, "no object magic;", 2);
+        memcpy(p + DS_PACK_HEADER, ds_objmagic, 4);
+    }
+    free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chains_end),
         cmocka_unit_test(webs_are_walked_once),
         cmocka_unit_test(index_and_pack_agree),
+        cmocka_unit_test(packs_are_scanned),
     };
     return cmocka_run_group_tests(tests, NULL, unit_dir_remove);
 }
