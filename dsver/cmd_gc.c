@@ -41,7 +41,8 @@ const ds_command ds_ver_gc = {
         "first run more than --grace later (by the remote's clock), unless they are needed "
         "again by then. So it takes two runs, and --grace must be longer than the longest "
         "push. When there are more than 64 small packs, the smallest are joined: what is needed of "
-        "them is sent anew, in larger ones, and they are condemned. Parts of packs whose push died "
+        "them is sent anew, in larger ones, and they are condemned. A catalog in a folder that has "
+        "more than 64 packs gets fewer (git repack). Parts of packs whose push died "
         "before that time and was not taken up again go, "
         "too. What was erased goes at once.",
     .run = run,
@@ -82,7 +83,7 @@ static int note(ds_store *s, int64_t grace, const char *remote, ds_err *err)
     return ds_ref_note(s->cat, text, err);
 }
 
-static void say_remote(const ds_remoteswept *g, bool dry_run, bool json)
+static void say_remote(const ds_remoteswept *g, uint64_t catalog, bool dry_run, bool json)
 {
     char all[32], going[32], gone[32], waiting[32];
     if (json) {
@@ -92,10 +93,11 @@ static void say_remote(const ds_remoteswept *g, bool dry_run, bool json)
                g->condemned_bytes);
         printf(",\"waiting\":%" PRIu64 ",\"waiting_bytes\":%" PRIu64 ",\"spared\":%" PRIu64
                ",\"deleted\":%" PRIu64 ",\"deleted_bytes\":%" PRIu64 ",\"rewritten\":%" PRIu64
-               ",\"joined\":%" PRIu64 ",\"joined_bytes\":%" PRIu64 ",\"erased\":%" PRIu64
-               ",\"uploads\":%" PRIu64 ",\"uploads_open\":%" PRIu64 "}\n",
+               ",\"joined\":%" PRIu64 ",\"joined_bytes\":%" PRIu64
+               ",\"catalog_packs_joined\":%" PRIu64 ",\"erased\":%" PRIu64 ",\"uploads\":%" PRIu64
+               ",\"uploads_open\":%" PRIu64 "}\n",
                g->waiting, g->waiting_bytes, g->spared, g->deleted, g->deleted_bytes, g->rewritten,
-               g->joined, g->joined_bytes, g->erased, g->uploads.ended, g->uploads.open);
+               g->joined, g->joined_bytes, catalog, g->erased, g->uploads.ended, g->uploads.open);
         return;
     }
     printf("%" PRIu64 " version%s, %" PRIu64 " pack%s, %s; %s%" PRIu64 " (%s), condemned %" PRIu64
@@ -107,6 +109,8 @@ static void say_remote(const ds_remoteswept *g, bool dry_run, bool json)
     if (g->joined)
         printf("%s%" PRIu64 " small packs (%s)\n", dry_run ? "would join " : "joined ", g->joined,
                verb_bytes(gone, g->joined_bytes));
+    if (catalog)
+        printf("its catalog has %" PRIu64 " pack%s less\n", catalog, ds_s(catalog));
     if (g->uploads.ended)
         printf("%" PRIu64 " upload%s that died %s\n", g->uploads.ended, ds_s(g->uploads.ended),
                dry_run ? "would end" : "ended");
@@ -121,6 +125,16 @@ typedef struct gc {
     bool json;
 } gc;
 
+/* Refs and packs are as they are to be, whatever comes of it. */
+static uint64_t join_catalog(const ds_link *l)
+{
+    uint64_t n = 0;
+    ds_err why = {0};
+    if (ds_git_join(&n, l->conf.catalog, &why))
+        ds_warn("%s", why.msg);
+    return n;
+}
+
 static int collect_remote(const gc *c, const char *name, ds_err *err)
 {
     ds_store s = {0};
@@ -133,7 +147,7 @@ static int collect_remote(const gc *c, const char *name, ds_err *err)
     rc = rc || c->o.dry_run ? rc : ds_sync_erasures(&l, err);
     rc = rc ? rc : ds_remotegc_run(&g, &l, c->o.grace, c->o.dry_run, err);
     if (!rc)
-        say_remote(&g, c->o.dry_run, c->json);
+        say_remote(&g, c->o.dry_run ? 0 : join_catalog(&l), c->o.dry_run, c->json);
     ds_link_close(&l);
     ds_store_close(&s);
     return rc;

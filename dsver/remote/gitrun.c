@@ -9,6 +9,8 @@
 #include "catalog.h"
 #include "child.h"
 #include "io.h"
+#include "packdir.h"
+#include "packjoin.h"
 #include "pushrepo.h"
 #include "refs.h"
 #include "remoteurl.h"
@@ -359,5 +361,52 @@ int ds_git_make(const char *url, ds_err *err)
     (void)ds_close(&lock, dir, NULL);
     free(dir);
     free(tmp);
+    return rc;
+}
+
+static int count_packs(size_t *n, const char *dir, ds_err *err)
+{
+    ds_packdir d = {0};
+    const int rc = ds_packdir_read(&d, dir, err);
+    *n = d.names.n;
+    ds_packdir_fini(&d);
+    return rc;
+}
+
+static int repack(const char *dir, ds_err *err)
+{
+    ds_buf text = {0}, bad = {0};
+    char *where = NULL;
+    int status = 0;
+    if (asprintf(&where, "--git-dir=%s", dir) < 0)
+        return ds_fail_nomem(err);
+    char *argv[] = {ds_child_arg("git"),
+                    where,
+                    ds_child_arg("repack"),
+                    ds_child_arg("-q"),
+                    ds_child_arg("-d"),
+                    ds_child_arg("-l"),
+                    ds_child_arg("--geometric=2"),
+                    NULL};
+    int rc = ds_child_run(argv, NULL, 0, &text, &bad, &status, err);
+    if (!rc && status)
+        rc = ds_fail(err, DS_IO, "%s: git cannot join its packs: %s", dir, ds_child_said(&bad));
+    free(where);
+    ds_buf_fini(&text);
+    ds_buf_fini(&bad);
+    return rc;
+}
+
+int ds_git_join(uint64_t *n, const char *url, ds_err *err)
+{
+    const char *dir = local_path(url);
+    size_t before = 0, after = 0;
+    *n = 0;
+    int rc = *dir == '/' ? count_packs(&before, dir, err) : 0;
+    if (rc || before <= DS_PACKJOIN_MAX)
+        return rc;
+    rc = repack(dir, err);
+    rc = rc ? rc : count_packs(&after, dir, err);
+    *n = !rc && after < before ? before - after : 0;
     return rc;
 }

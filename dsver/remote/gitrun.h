@@ -45,5 +45,10 @@ int ds_git_push(const char *dir, const char *url, const ds_gitmove *m, size_t n,
 int ds_git_lacks(const char *url, ds_err *err);
 /* Makes a bare one there, whole or not at all. */
 int ds_git_make(const char *url, ds_err *err);
+/* Joins many small packs of one at a path of this machine, as git does (repack --geometric), and
+ * leaves nothing out; others push to it and fetch from it meanwhile. Each push leaves one, and git
+ * looks through all for each object. *n: how many are fewer now. Elsewhere that is for who keeps
+ * the server. */
+int ds_git_join(uint64_t *n, const char *url, ds_err *err);
 
 #endif

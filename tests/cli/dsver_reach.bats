@@ -355,6 +355,29 @@ joins() {
     sound late
 }
 
+@test "gc of a folder joins the packs of its catalog, as long as git lets it" {
+    to_folder
+    in_a push -q
+    git=far/catalog.git
+    for i in $(seq 70); do
+        echo "$i" | git -C $git hash-object -w --stdin | git -C $git pack-objects -q objects/pack/pack >/dev/null
+    done
+    n=$(ls $git/objects/pack/*.pack | wc -l)
+    exits 0 in_a gc --remote origin --dry-run --json
+    has '"catalog_packs_joined":0,'
+    printf '#!/bin/sh\ncase " $* " in *" repack "*) echo no >&2; exit 1 ;; esac\nexec %q "$@"\n' "$(command -v git)" >no-git
+    mkdir bin && install -m 755 no-git bin/git
+    exits 0 env PATH="$PWD/bin:$PATH" dsver gc --remote origin --store a
+    has "catalog.git: git cannot join its packs: no"
+    [ "$(ls $git/objects/pack/*.pack | wc -l)" -eq "$n" ]
+    exits 0 in_a gc --remote origin --json
+    has "\"catalog_packs_joined\":$((n - $(ls $git/objects/pack/*.pack | wc -l))),"
+    [ "$(ls $git/objects/pack/*.pack | wc -l)" -lt 10 ]
+    [ "$(git -C $git cat-file blob "$(echo 17 | git hash-object --stdin)")" = 17 ]
+    clone_it b
+    sound b
+}
+
 condemn_trial() { # $m is the mark
     git -C far/catalog.git update-ref -d refs/heads/people/trial
     in_a gc --remote origin --grace 0
