@@ -1,11 +1,13 @@
 /* cmd_finetune.c - dstrain finetune: a versioned dataset in, checkpoints that explain themselves
  * out. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <math.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "cmd_finetune.h"
@@ -372,8 +374,19 @@ static void say_end(const ds_trainer *t, const ds_ckpt_state *state, enum ds_run
     }
 }
 
+/* Two runs that write into one folder take each other's files away, and what is left is neither's.
+ * The folder itself is locked, so that nothing stays behind a process that is killed; a file system
+ * that has no such locks goes without. */
+static int lock_folder(int *fd, const char *out, ds_err *err)
+{
+    TRY(ds_open(fd, out, O_RDONLY | O_DIRECTORY, 0, err));
+    if (flock(*fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+        return ds_fail(err, DS_LOCKED, "%s: another dstrain finetune writes into it", out);
+    return 0;
+}
+
 /* The folder of the run, as it was after the state's step. */
-static int prepare(ds_trainer *t, ds_ckpt_state *state, ds_err *err)
+static int prepare(ds_trainer *t, ds_ckpt_state *state, int *lock, ds_err *err)
 {
     const ds_trainconf *c = &t->c;
     char *name = NULL;
@@ -381,6 +394,7 @@ static int prepare(ds_trainer *t, ds_ckpt_state *state, ds_err *err)
     if (t->ranks->rank)
         return c->resume ? resume(t, c->resume, state, err) : 0;
     TRY(ds_mkdirs(c->out, err));
+    TRY(lock_folder(lock, c->out, err));
     TRY(ds_run_name(&name, c->out, err)); /* rather than with the first checkpoint */
     free(name);
     if ((c->resume && resume(t, c->resume, state, err)) ||
@@ -425,14 +439,14 @@ static int train(const ds_trainconf *c, ds_err *err)
     ds_ckpt_state state = {0};
     ds_err why = {0};
     enum ds_run_end end = DS_RUN_DONE;
-    int rc = ds_trainer_open(&t, c, err);
+    int rc = ds_trainer_open(&t, c, err), lock = -1;
     shown s = {.c = &t.c};
 
     if (rc)
         return rc;
     const bool lead = t.ranks->rank == 0;
     s.steps = t.c.steps;
-    rc = prepare(&t, &state, err);
+    rc = prepare(&t, &state, &lock, err);
     const bool over = !rc && c->over_is_done && ds_trainer_over(&t, &state, &why);
     rc = rc || over || !lead ? rc : open_log(&s, err);
     rc = ds_ranks_agree(t.ranks, rc, err);
@@ -455,6 +469,7 @@ static int train(const ds_trainconf *c, ds_err *err)
                          state.step, t.c.steps, c->out, state.step);
     }
     ds_trainer_close(&t);
+    ds_close(&lock, c->out, NULL);
     return rc;
 }
 

@@ -248,3 +248,14 @@ flat() {
     has "--only: --method auto chose lora, which trains nothing of the model itself (--method full): "
     [ ! -e x/step-000006 ]
 }
+
+@test "a folder is one run's at a time" {
+    local line='dstrain finetune --model "$F/base" --store "$F" --data docs --seq-len 32 --batch 1 --steps 60 --rank 4 --json -o r'
+    held 'for o in "--lr 1e-2" "--resume auto"; do
+            rc=0; '"$line"' $o >said 2>&1 || rc=$?
+            [ $rc = 11 ] && grep -q "r: another dstrain finetune writes into it" said
+        done' bash -c "exec $line" >out
+    [ "$(tail -n 1 r/metrics.jsonl | jq -r .type)" = time ]
+    [ "$(grep -c '"type":"step"' r/metrics.jsonl)" -eq 60 ]
+    exits 0 dsver audit --store "$F" r/step-000060
+}
