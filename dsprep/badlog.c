@@ -2,6 +2,7 @@
 #include "badlog.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "json.h"
@@ -11,6 +12,8 @@
 
 #define PRINT_MAX 20
 #define BYTES_MAX (1u << 20)
+/* Types that are counted by name: servers make some up, and a stream's end has its limit. */
+#define TYPES_MAX 1000
 
 const char *const ds_onerror_names[] = {"fail", "skip", "quarantine", NULL};
 
@@ -78,6 +81,20 @@ static int describe(const ds_badlog *b, const ds_textproblem *p, ds_err *to)
     return ds_fail(to, code_of(p), "%s: %s%s", p->source, p->why, hint);
 }
 
+static int by_reason(const void *reason, const void *counted)
+{
+    return strcmp(reason, ((const ds_reason *)counted)->reason);
+}
+
+/* What a type is counted as. */
+static const char *counted_as(const ds_counts *c, const char *reason)
+{
+    return c->nheld < TYPES_MAX ||
+                   bsearch(reason, c->held, c->nheld, sizeof *c->held, by_reason) != NULL
+               ? reason
+               : "other types" DS_NO_TEXT;
+}
+
 /* What holds no text is no fault of the input: it is counted, and told of by its type. */
 static int hold(ds_badlog *b, const ds_textproblem *p, ds_err *err)
 {
@@ -85,7 +102,7 @@ static int hold(ds_badlog *b, const ds_textproblem *p, ds_err *err)
     it.bytes = NULL;
     b->held++;
     b->textless++;
-    int rc = ds_counts_add(&b->counts, false, p->reason, 1, err);
+    int rc = ds_counts_add(&b->counts, false, counted_as(&b->counts, p->reason), 1, err);
     return rc || !b->open ? rc : put_line(b, &it, err);
 }
 

@@ -1,6 +1,7 @@
 /* textstream.c - see textstream.h. */
 #include "textstream.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 
 #define BLOCK (1u << 20)
 #define OVERLAP 256      /* bytes in which a parser can tell where a record begins */
+#define FOLLOWS 160      /* of these, behind a record */
 #define KEEP (64u << 10) /* of a record too long for memory: what a quarantine gets to see */
 
 static void parse_block(void *job, void *ctx)
@@ -279,12 +281,53 @@ static size_t resync(const ds_textrun *r, const stream *s, const uint8_t *p, siz
     return 0;
 }
 
-/* Reads on to where the next record begins: behind `skip` bytes, or, 0, where one can be told.
- * What follows lands in s->carry. */
-static int drop_rest(ds_textrun *r, stream *s, ds_buf *in, uint64_t skip, ds_err *err)
+/* A record that is longer than may be. */
+typedef struct overlong {
+    uint64_t says;  /* its length, as it says itself; 0: it does not */
+    uint64_t hides; /* where, in that, another record may begin behind a blank line; 0: nowhere */
+    bool wrong;     /* neither another one nor the end follows it */
+} overlong;
+
+static size_t begins_within(const stream *s, const uint8_t *p, size_t len)
+{
+    uint64_t skip;
+    size_t at = 0, n;
+    while (at < len && (n = s->parser->resync(s->head.state, p + at, len - at, false, &skip)) > 0) {
+        at += n;
+        if (at >= 3 && p[at - 1] == '\n' &&
+            (p[at - 2] == '\n' || (p[at - 2] == '\r' && p[at - 3] == '\n')))
+            return at;
+    }
+    return 0;
+}
+
+/* The end of a record that says how long it is, in `in`, which is the record from its byte `begin`
+ * on; 0: not here. */
+static size_t find_end(const stream *s, const ds_buf *in, uint64_t begin, overlong *l)
+{
+    const uint64_t end = begin + in->len;
+    const bool here = l->says <= end && (over(s) || end - l->says >= FOLLOWS);
+    const size_t at = here ? (size_t)(l->says - begin) : in->len;
+    const size_t within = l->hides ? 0 : begins_within(s, in->data, at);
+    size_t next = at;
+    uint64_t skip;
+    if (within)
+        l->hides = begin + within;
+    while (next < in->len && (in->data[next] == '\r' || in->data[next] == '\n'))
+        next++;
+    l->wrong =
+        here ? next < in->len && s->parser->resync(s->head.state, in->data + at - 1,
+                                                   in->len - at + 1, false, &skip) != next - at + 1
+             : over(s);
+    return here ? at : 0;
+}
+
+/* Reads on to where the next record begins: behind this one, or where one can be told. What follows
+ * lands in s->carry. */
+static int drop_rest(ds_textrun *r, stream *s, ds_buf *in, overlong *l, ds_err *err)
 {
     const uint64_t from = s->at - in->len;
-    size_t cut = 0, kept = 0;
+    size_t cut = l->says ? find_end(s, in, 0, l) : 0, kept = 0;
     while (cut == 0 && !over(s)) {
         /* What a parser looks for may lie across the end of what was read. */
         kept = s->parser && s->parser->resync && in->len > OVERLAP ? OVERLAP : 0;
@@ -294,50 +337,67 @@ static int drop_rest(ds_textrun *r, stream *s, ds_buf *in, uint64_t skip, ds_err
         int rc = fill(r, s, in, BLOCK, err);
         if (rc != 0)
             return rc;
-        const uint64_t end = s->at + in->len - kept - from;
-        if (skip == 0)
-            cut = resync(r, s, in->data, in->len);
-        else if (end >= skip && skip > s->at - from)
-            cut = kept + (size_t)(skip - (s->at - from));
+        cut = l->says ? find_end(s, in, s->at - kept - from, l) : resync(r, s, in->data, in->len);
         s->at += cut ? cut - kept : in->len - kept;
     }
     return cut > 0 && ds_buf_put(&s->carry, in->data + cut, in->len - cut) != 0 ? ds_fail_nomem(err)
                                                                                 : 0;
 }
 
-/* What its beginning says of a record that is too long: how long it is (0: nothing), and, as a row
- * of r->batch, what is wrong with it. */
-static int look_at_long(ds_textrun *r, const stream *s, const ds_buf *in, uint64_t *skip)
+/* What its beginning says of a record that is too long, as a row of r->batch, and how long it is.
+ */
+static int look_at_long(ds_textrun *r, const stream *s, const ds_buf *in, overlong *l)
 {
     const ds_rowparser *k = s->have_head ? s->parser : NULL;
-    *skip = 0;
+    *l = (overlong){0};
     ds_textbatch_reset(&r->batch);
     if (k && k->resync)
-        (void)k->resync(s->head.state, in->data, in->len, true, skip);
-    if (*skip <= in->len) /* it ends elsewhere */
-        *skip = 0;
+        (void)k->resync(s->head.state, in->data, in->len, true, &l->says);
+    if (l->says <= in->len) /* it ends elsewhere */
+        l->says = 0;
     return k && k->big ? k->big(s->head.state, &r->batch, in->data, in->len) : 0;
+}
+
+/* What is wrong with it. */
+static void blame_long(const ds_textrun *r, const overlong *l, ds_textproblem *p, char *why,
+                       size_t n)
+{
+    snprintf(why, n, "longer than %zu bytes (--max-record)", r->o->max_record);
+    p->reason = "too long";
+    p->why = why;
+    if (l->wrong) {
+        p->reason = "damaged record";
+        p->lost = l->hides > 0;
+        snprintf(why, n, "it is not as long as it says");
+        if (l->hides)
+            snprintf(why, n,
+                     "it is not as long as it says, and hides what follows from offset %" PRIu64
+                     " on (a greater --max-record finds it)",
+                     p->offset + l->hides);
+    } else if (r->batch.n > 0 && r->batch.v[0].reason) {
+        p->reason = r->batch.v[0].reason;
+        p->why = r->batch.v[0].why;
+        p->fate = r->batch.v[0].fate;
+    }
 }
 
 /* The record that begins `in` is longer than the limit: drops it, without keeping it. */
 static int drop_long(ds_textrun *r, stream *s, ds_buf *in, ds_err *err)
 {
     int rc = drain(r, s->name, err);
-    uint64_t from = s->at, skip = 0;
+    const uint64_t from = s->at;
+    char why[160];
+    overlong l;
     r->kept.len = 0;
     if (rc == 0 && (ds_buf_put(&r->kept, in->data, in->len < KEEP ? in->len : KEEP) != 0 ||
-                    look_at_long(r, s, in, &skip) != 0))
+                    look_at_long(r, s, in, &l) != 0))
         rc = ds_fail_nomem(err);
     s->at += in->len;
     if (rc == 0)
-        rc = drop_rest(r, s, in, skip, err);
+        rc = drop_rest(r, s, in, &l, err);
     if (rc != 0)
         return rc;
-    char why[80];
-    snprintf(why, sizeof why, "longer than %zu bytes (--max-record)", r->o->max_record);
     ds_textproblem p = {.source = s->name,
-                        .reason = "too long",
-                        .why = why,
                         .located = true,
                         .named = r->named,
                         .offset = from,
@@ -345,11 +405,7 @@ static int drop_long(ds_textrun *r, stream *s, ds_buf *in, ds_err *err)
                         .at = from,
                         .bytes = r->kept.data,
                         .nbytes = r->kept.len};
-    if (r->batch.n > 0 && r->batch.v[0].reason) {
-        p.reason = r->batch.v[0].reason;
-        p.why = r->batch.v[0].why;
-        p.fate = r->batch.v[0].fate;
-    }
+    blame_long(r, &l, &p, why, sizeof why);
     return r->sink->problem(r->sink->ctx, &p, err);
 }
 

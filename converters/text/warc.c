@@ -236,6 +236,7 @@ static int add_http(desk *d, const item *r, ds_textfacts *f)
 
 static int find_facts(desk *d, const item *r, ds_textfacts *f)
 {
+    ds_headfield v;
     int rc = add_field(d, r, f, "id", "WARC-Record-ID");
     rc |= add_field(d, r, f, "url", "WARC-Target-URI");
     rc |= add_field(d, r, f, "date", "WARC-Date");
@@ -247,6 +248,8 @@ static int find_facts(desk *d, const item *r, ds_textfacts *f)
     if (r->wrong)
         rc |= ds_textfacts_json(f, d->b, "digest_ok", "false", 5);
     rc |= add_field(d, r, f, "truncated", "WARC-Truncated");
+    if (field(r, "WARC-Segment-Number", &v) && !field(r, "WARC-Truncated", &v))
+        rc |= ds_textfacts_add(f, d->b, "truncated", "segment", 7);
     return rc ? DS_NOMEM : 0;
 }
 
@@ -359,7 +362,7 @@ static int warc_open(void *ctx, void **state, const char *name, const uint8_t *p
 static size_t warc_whole(const void *state, const uint8_t *p, size_t len)
 {
     size_t whole = 0;
-    ds_warcframe f;
+    ds_warcframe f = {0};
     (void)state;
     while (whole < len && ds_warcframe_next(&f, p + whole, len - whole, false) == DS_WARC_FOUND)
         whole += f.end;
@@ -414,7 +417,7 @@ static int warc_big(const void *state, ds_textbatch *b, const uint8_t *p, size_t
 static int warc_records(const void *state, ds_textbatch *b, const ds_textblock *k)
 {
     desk d = {.o = state, .b = b};
-    ds_warcframe f;
+    ds_warcframe f = {0};
     int rc = 0;
     for (size_t at = 0; rc == 0 && at < k->len; at += f.end) {
         const uint8_t *p = k->p + at;

@@ -92,6 +92,19 @@ static bool number(const ds_headfield *f, uint64_t *n)
     return f->value_len > 0;
 }
 
+/* As ds_headfield_end, without looking at a line twice. */
+static size_t head_end(ds_warcframe *f, const uint8_t *p, size_t len)
+{
+    const size_t from = f->looked && f->looked > p ? (size_t)(f->looked - p) : 0;
+    const size_t n = from < len ? ds_headfield_end(p + from, len - from) : 0;
+    if (n > 0)
+        return from + n;
+    const uint8_t *lf = len > from ? memrchr(p + from, '\n', len - from) : NULL;
+    if (lf)
+        f->looked = lf + 1;
+    return 0;
+}
+
 /* Reads the head. 1, 0: it is none, f->why says it, or -1: more is needed. */
 static int read_head(ds_warcframe *f, const uint8_t *p, size_t len, bool last)
 {
@@ -103,7 +116,7 @@ static int read_head(ds_warcframe *f, const uint8_t *p, size_t len, bool last)
     }
     f->head = f->start + line;
     const size_t left = len - f->head;
-    f->nhead = ds_headfield_end(p + f->head, left < DS_WARC_HEAD_MAX ? left : DS_WARC_HEAD_MAX);
+    f->nhead = head_end(f, p + f->head, left < DS_WARC_HEAD_MAX ? left : DS_WARC_HEAD_MAX);
     if (f->nhead == 0) {
         f->why = "its header does not end";
         return left < DS_WARC_HEAD_MAX && !last ? -1 : 0;
@@ -147,7 +160,7 @@ static int check(ds_warcframe *f, const uint8_t *p, size_t len, bool last)
 
 enum ds_warcframe_is ds_warcframe_next(ds_warcframe *f, const uint8_t *p, size_t len, bool last)
 {
-    *f = (ds_warcframe){0};
+    *f = (ds_warcframe){.looked = f->looked};
     while (f->start < len && is_end(p[f->start]))
         f->start++;
     f->end = f->start;

@@ -23,6 +23,9 @@ typedef struct ds_warcframe {
     uint64_t says;      /* its Content-Length */
     size_t end;         /* behind it, and behind its line ends */
     const char *why;    /* it is damaged: the reason (static) */
+    /* No blank line begins before: what heads of damaged records, one in the other, were looked
+     * through for. NULL at first; for calls in the same bytes, one after the other. */
+    const uint8_t *looked;
 } ds_warcframe;
 
 enum ds_warcframe_is {
@@ -31,7 +34,7 @@ enum ds_warcframe_is {
     DS_WARC_OPEN   /* more bytes are needed to tell */
 };
 
-/* The record at p. `last`: nothing follows (p, len). */
+/* The record at p. `last`: nothing follows (p, len). *f is empty, or that of a record before. */
 enum ds_warcframe_is ds_warcframe_next(ds_warcframe *f, const uint8_t *p, size_t len, bool last);
 /* Where the first record begins behind p; 0: none begins there. */
 size_t ds_warcframe_resync(const uint8_t *p, size_t len);

@@ -227,6 +227,39 @@ END
     done
 }
 
+@test "warc: a length that hides the records behind it is told of; heads in heads take no time" {
+    for i in 1 2 3 4 5 6 7 8; do page $i "text $i $(seq 70000 | tr '\n' ' ')"; done >c.warc
+    at=$(grep -abo 'WARC/1.0' c.warc | sed -n '2s/:.*//p') next=$(grep -abo 'WARC/1.0' c.warc | sed -n '3s/:.*//p')
+    for n in 9 2; do # beyond the end, and into another record
+        sed "/urn:x:2>/,/^Content/s/^Content-Length: /&$n/" c.warc >l.warc
+        for j in 1 3; do
+            dsprep text -j$j --max-record 500k --on-error skip l.warc >out.dsr 2>err && exit 1 || [ $? -eq 3 ]
+            grep -q "offset $at: it is not as long as it says, and hides what follows from offset $((next + 1)) on" err
+            grep -q ' 1 failed' err
+        done
+        # Where there is memory for it nothing is lost.
+        dsprep text --max-record 9M --on-error skip l.warc 2>err >out.dsr || true
+        grep -q '8 input = 7 output + 1 held + 0 failed' err
+    done
+    # Of an image, too: its file was cut off.
+    { page 1 a; record response '' "HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\n$(seq 600000)"; } | head -c 3500000 >i.warc
+    dsprep text --max-record 100k --on-error skip i.warc 2>&1 >/dev/null | grep -q 'it is not as long as it says$'
+    { page 1 a; yes "$(printf 'WARC/1.0\nA:')" | head -n 300000; } >f.warc
+    timeout 20 dsprep text -q --on-error skip f.warc | dsprep cat | cut -c-16 | grep -qx '{"key":"urn:x:1"'
+}
+
+@test "warc: types without end are counted as others; a segment says that it is one" {
+    python3 - >t.warc <<'END'
+for i in range(20000):
+    b = 'HTTP/1.1 200 OK\r\nContent-Type: a/%d%s\r\n\r\nx' % (i % 15000, 'b' * 60)
+    print('WARC/1.0\r\nWARC-Type: response\r\nContent-Length: %d\r\n\r\n%s\r\n\r' % (len(b), b))
+END
+    dsprep text t.warc 2>err >out.dsr && exit 1 || [ $? -eq 3 ]
+    grep -q '20000 held: 18000 other types, 2 a/' err
+    record response 'WARC-Record-ID: <urn:x:1>\r\nWARC-Segment-Number: 1\r\n' 'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nx' >s.warc
+    dsprep text -q s.warc | dsprep cat | grep -qF '"truncated":"segment"'
+}
+
 @test "warc: a version of a crawl is made again" {
     mkdir src
     crawl
