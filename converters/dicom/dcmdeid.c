@@ -24,6 +24,7 @@ typedef struct walk {
     dcm_search *scrub;
     dcm_ids *ids; /* of this file */
     dcm_actions *acts;
+    bool table; /* the bytes that are looked into may be one of values */
     ds_buf text, value;
     ds_err *err;
 } walk;
@@ -133,17 +134,40 @@ static bool is_term(const dcm_elem *e)
            e->tag == 0x0040a050;
 }
 
+/* Tables of values climb by equal steps: the number 12345678 in one of grey is nobody's. */
+static bool is_ramp(const uint8_t *p, size_t n)
+{
+    for (size_t i = 2; i < n; i++)
+        if ((uint8_t)(p[i] - p[i - 1]) != (uint8_t)(p[1] - p[0]))
+            return false;
+    return true;
+}
+
 static bool long_hit(void *ctx, const dcm_hit *hit)
 {
-    return hit->len >= DCM_RAW_MIN && one_hit(ctx, hit);
+    const walk *w = ctx;
+    return hit->len >= DCM_RAW_MIN && one_hit(ctx, hit) &&
+           !(w->table && is_ramp(w->text.data + hit->at, hit->len));
+}
+
+static bool raw_hit(const walk *w, const dcm_elem *e)
+{
+    dcm_hit hit;
+    size_t from = 0;
+    while (dcm_search_raw(w->scrub, e->val, e->len, from, &hit) > 0) {
+        if (!w->table || !is_ramp(e->val + hit.at, hit.len))
+            return true;
+        from = hit.at + 1;
+    }
+    return false;
 }
 
 /* Bytes may hold a text as it stood, or in other case, or of two bytes a character; what is shorter
  * than 8 characters is met by chance. */
 static int check_bytes(walk *w, const dcm_elem *e, bool *bad)
 {
-    dcm_hit hit;
-    *bad = dcm_search_raw(w->scrub, e->val, e->len, 0, &hit) > 0;
+    w->table = GROUP(e->tag) == 0x0028;
+    *bad = raw_hit(w, e);
     ds_buf_reset(&w->text);
     if (ds_buf_reserve(&w->text, e->len) != 0)
         return ds_fail_nomem(w->err);

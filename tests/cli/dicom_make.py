@@ -229,6 +229,10 @@ def make(kind, where):
     elif kind == "profile":  # a profile of colours that says whose it is, in letters of one byte and of two
         said = b"desc" + bytes(8) + b"scan of DOE JANE, MRN-5530917" + bytes(3) + "Doe Jane".encode("utf-16-be")
         slice_of(where, 3, (-10, -20, 30), more=[el(0x00282000, b"OB", said)])
+    elif kind == "ramp":  # a table of greys, and a patient who has a number that climbs as it does
+        who = [e for e in head(CT, "1.3.6.1.55.9.1", "1.3.6.1.55.9", "CT") if e[:4] != struct.pack("<HH", 0x10, 0x20)]
+        write(where, "ramp", CT, who + [el(0x00100020, b"LO", "12345678"), el(0x00281201, b"OW", bytes(range(256)))] +
+              raster(pixels(3)))
     elif kind == "mapped":  # a real world value map beside slope and intercept
         real = (el(0x00409211, b"US", struct.pack("<H", 65535)) + el(0x00409216, b"US", struct.pack("<H", 0)) +
                 el(0x00409224, b"FD", struct.pack("<d", 1.5)) + el(0x00409225, b"FD", struct.pack("<d", 0.25)))
