@@ -166,7 +166,6 @@ static void tile_flush(float *acc, size_t stride, const void *pa, const void *pb
 enum unit { UNIT_F32, UNIT_BF16, UNIT_F16, UNIT_PAIR };
 
 typedef uint16_t vh __attribute__((vector_size(32), aligned(2)));
-typedef uint32_t vu __attribute__((vector_size(64), aligned(4)));
 
 #define UNIT_SIZE(KIND) ((KIND) == UNIT_BF16 || (KIND) == UNIT_F16 ? 2 : 4)
 
