@@ -85,6 +85,8 @@ typedef struct text_ctx {
     size_t col_text, col_meta;
     ds_rows *rows; /* of the document that is being written in parts */
     bool unnamed;  /* standard input is read as text, and its beginning has not been looked at */
+    bool no_meta;  /* as the user wants it */
+    bool told;     /* that meta goes, where it is the first input that has none */
 } text_ctx;
 
 /* ---- the sink ---- */
@@ -118,9 +120,17 @@ static void look(text_ctx *c, const uint8_t *p, size_t len)
 {
     const uint8_t *nl = c->unnamed && len ? memchr(p, '\n', len) : NULL;
     const size_t n = nl ? (size_t)(nl - p) : len;
+    const char *like = NULL;
     if (c->unnamed && n > 1 && p[0] == '{' && p[n - 1 - (nl && p[n - 1] == '\r')] == '}')
+        like = "JSON lines (--format jsonl)";
+    else if (c->unnamed && n > 5 && memcmp(p, "WARC/", 5) == 0)
+        like = "an archive of the web (--format warc)";
+    else if (c->unnamed && n > 5 && nl && memcmp(p, "From ", 5) == 0)
+        like = "a box of mail (--format mbox)";
+    if (like)
         ds_warn("standard input has no name that tells its format: it is read as one text, and "
-                "looks like JSON lines (--format jsonl)");
+                "looks like %s",
+                like);
     c->unnamed = false;
 }
 
@@ -162,6 +172,17 @@ static int on_drop(void *ctx, ds_err *err)
 {
     text_ctx *c = ctx;
     return ds_rows_drop(c->rows, err);
+}
+
+/* Records that know more of themselves, in a run whose first input does not. */
+static int on_note(void *ctx, const char *source, const char *words, ds_err *err)
+{
+    text_ctx *c = ctx;
+    (void)err;
+    if (!c->no_meta && !c->told)
+        ds_warn("%s: %s", source, words);
+    c->told = true;
+    return 0;
 }
 
 /* ---- options ---- */
@@ -294,7 +315,9 @@ static int convert(text_ctx *c, const text_args *a, char **operands, size_t n, d
                         .begin = on_begin,
                         .part = on_part,
                         .end = on_end,
-                        .drop = on_drop};
+                        .drop = on_drop,
+                        .note = on_note};
+    c->no_meta = a->no_meta;
     ds_intake_sink(&sink);
     int rc = read_options(c, a, err);
     if (rc == 0)

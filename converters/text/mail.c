@@ -299,7 +299,8 @@ static int eml_open(void *ctx, void **state, const char *name, const uint8_t *p,
 {
     static const uint8_t mark[] = {0xef, 0xbb, 0xbf};
     (void)name;
-    (void)note;
+    if (ds_textfacts_note(note, ctx) != 0)
+        return ds_fail_nomem(err);
     *used = len >= 3 && memcmp(p, mark, 3) == 0 ? 3 : 0;
     *state = ctx;
     *reason = "no message";
@@ -314,7 +315,8 @@ static int mbox_open(void *ctx, void **state, const char *name, const uint8_t *p
                      size_t *used, ds_buf *note, const char **reason, ds_err *err)
 {
     (void)name;
-    (void)note;
+    if (ds_textfacts_note(note, ctx) != 0)
+        return ds_fail_nomem(err);
     *used = 0;
     *state = ctx;
     *reason = "no mail box";

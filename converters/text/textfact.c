@@ -39,6 +39,15 @@ int ds_textfacts_json(ds_textfacts *f, ds_textbatch *b, const char *name, const 
     return add(f, b, name, p, len, true);
 }
 
+int ds_textfacts_note(ds_buf *note, const ds_textopts *o)
+{
+    return o->meta
+               ? 0
+               : ds_buf_puts(note, "what its records say of themselves is left out: there is no "
+                                   "column meta where the first input is a text (--format "
+                                   "reads them apart)");
+}
+
 static const ds_textfact *key_of(const ds_textfacts *f, const ds_textopts *o)
 {
     for (size_t i = 0; o->key_field && i < f->n; i++)

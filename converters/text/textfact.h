@@ -23,6 +23,8 @@ typedef struct ds_textfacts {
     size_t n;
 } ds_textfacts;
 
+/* Words on a source whose facts go nowhere, if that is so: into `note`. 0 or DS_NOMEM. */
+int ds_textfacts_note(ds_buf *note, const ds_textopts *o);
 /* Adds a fact whose bytes are copied into the batch; an empty one is none, unless it is the first.
  * 0 or DS_NOMEM. */
 int ds_textfacts_add(ds_textfacts *f, ds_textbatch *b, const char *name, const void *p, size_t len);

@@ -350,7 +350,8 @@ static int warc_open(void *ctx, void **state, const char *name, const uint8_t *p
                      size_t *used, ds_buf *note, const char **reason, ds_err *err)
 {
     (void)name;
-    (void)note;
+    if (ds_textfacts_note(note, ctx) != 0)
+        return ds_fail_nomem(err);
     *used = 0;
     *state = ctx;
     *reason = "no WARC";

@@ -142,6 +142,17 @@ END
     dsprep text --no-meta --max-record 2k --on-error skip m.mbox 2>err | dsprep cat >got
     printf '{"key":"%d@x","text":"text of %d@x\\n"}\n' 1 1 4 4 | cmp - got
     grep -q '4 input = 2 output + 2 held + 0 failed$' err
+    # What a first input without meta does to it is said once; standard input has no name.
+    mkdir mix
+    printf 'a' >mix/0.txt
+    for i in 1 2; do message "$i@x" >mix/$i.eml; done
+    dsprep text mix 2>err | dsprep cat >got
+    [ "$(grep -c 'what its records say of themselves is left out' err)" -eq 1 ]
+    [ "$(wc -l <got)" -eq 3 ]
+    dsprep text --no-meta mix 2>err | dsprep cat | cmp - got
+    [ "$(wc -l <err)" -eq 1 ]
+    dsprep text - <m.mbox 2>err >/dev/null
+    grep -q 'looks like a box of mail (--format mbox)' err
     # Parts within parts, without end.
     { printf 'Message-ID: <9@x>\n'; for i in $(seq 60); do printf 'Content-Type: message/rfc822\n\n'; done; } >deep.eml
     exits 1 dsprep text -q -o out deep.eml
