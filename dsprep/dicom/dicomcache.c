@@ -169,10 +169,13 @@ static int path_of(ds_dicom_cache *c, ds_err *err)
     int rc = 0;
 
     for (size_t i = 0; !rc && i < c->o.ninputs; i++) {
-        const bool pipe = strcmp(c->o.inputs[i], "-") == 0;
-        char *full = pipe ? strdup("-") : realpath(c->o.inputs[i], NULL);
+        struct stat st;
+        const char *input = c->o.inputs[i];
+        char *full = strcmp(input, "-") == 0 ? NULL : realpath(input, NULL);
+        if (!full && (strcmp(input, "-") == 0 || (stat(input, &st) == 0 && S_ISFIFO(st.st_mode))))
+            full = strdup("-"); /* a pipe has no place */
         if (!full)
-            rc = ds_fail_errno(err, errno, "%s", c->o.inputs[i]);
+            rc = ds_fail_errno(err, errno, "%s", input);
         else if (ds_buf_put(&names, full, strlen(full) + 1))
             rc = ds_fail_nomem(err);
         free(full);

@@ -93,6 +93,7 @@ exports() { # SCANS: many are several blocks
     done
     run dsprep dicom --store nowhere --key-file key e
     [ "$status" -eq 10 ]
-    # standard input is read each time
+    # standard input is read each time, and so is a pipe
+    dsprep dicom -q --store s --key-file key <(cat "$(find e -type f | head -n 1)") | dsprep check
     dsprep dicom -q --store s --key-file key - <"$(find e -type f | head -n 1)" | dsprep check
 }
