@@ -253,7 +253,8 @@ flat() {
     local line='dstrain finetune --model "$F/base" --store "$F" --data docs --seq-len 32 --batch 1 --steps 60 --rank 4 --json -o r'
     held 'for o in "--lr 1e-2" "--resume auto"; do
             rc=0; '"$line"' $o >said 2>&1 || rc=$?
-            [ $rc = 11 ] && grep -q "r: another dstrain finetune writes into it" said
+            [ $rc = 11 ]
+            grep -q "r: another dstrain finetune writes into it" said
         done' bash -c "exec $line" >out
     [ "$(tail -n 1 r/metrics.jsonl | jq -r .type)" = time ]
     [ "$(grep -c '"type":"step"' r/metrics.jsonl)" -eq 60 ]
