@@ -171,6 +171,54 @@ static void index_and_pack_agree(void **state)
     ds_buf_fini(&b);
 }
 
+/* A head, made whole, whose byte at `at` is another one. */
+static const char *head_says(const ds_objhead *h, size_t at, uint8_t byte)
+{
+    uint8_t p[DS_OBJHEAD_MAX];
+    ds_objhead got;
+    size_t size = ds_objhead_size(h);
+    ds_objhead_put(p, h);
+    if (at)
+        p[at] = byte;
+    ds_set_u32(p + size - 4, (uint32_t)ds_xxh64(p, size - 4));
+    return ds_objhead_get(&got, &size, p, size);
+}
+
+/* What no writer of ours puts into a head is refused, whatever its checksum says: lengths are what
+ * is read from the payload. */
+static void heads_make_sense(void **state)
+{
+    static const char senseless[] = "object head makes no sense",
+                      unknown[] = "object of an unknown kind: written by a newer version?";
+    const ds_objhead plain = {.kind = 1, .codec = DS_CODEC_RAW, .stored = 10, .raw = 10},
+                     packed = {.kind = 1, .codec = DS_CODEC_ZSTD, .stored = 10, .raw = 20},
+                     delta = {.kind = 1,
+                              .codec = DS_CODEC_DELTA,
+                              .chain = 1,
+                              .stored = 10,
+                              .raw = 20,
+                              .bases = {.n = 1}};
+    ds_objhead h = plain;
+
+    (void)state;
+    assert_null(head_says(&plain, 0, 0));
+    assert_null(head_says(&packed, 0, 0));
+    assert_null(head_says(&delta, 0, 0));
+    assert_string_equal(head_says(&plain, 6, DS_CODEC_DELTA + 1), unknown);
+    assert_string_equal(head_says(&plain, 20, 1), unknown);
+    h.raw = 11; /* it would be read past its end */
+    assert_string_equal(head_says(&h, 0, 0), senseless);
+    h = packed;
+    h.stored = 21;
+    assert_string_equal(head_says(&h, 0, 0), senseless);
+    h.stored = 10;
+    h.raw = DS_OBJ_MAX + 1;
+    assert_string_equal(head_says(&h, 0, 0), senseless);
+    assert_string_equal(head_says(&packed, 6, DS_CODEC_DELTA), senseless);
+    assert_string_equal(head_says(&delta, 6, DS_CODEC_ZSTD), senseless);
+    assert_string_equal(head_says(&delta, 19, 2), senseless); /* longer than it says */
+}
+
 static int note_bad(void *ctx, uint64_t off, const ds_sha *id, const char *reason)
 {
     (void)ctx;
@@ -231,10 +279,9 @@ static void packs_are_scanned(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(chains_end),
-        cmocka_unit_test(webs_are_walked_once),
-        cmocka_unit_test(index_and_pack_agree),
-        cmocka_unit_test(packs_are_scanned),
+        cmocka_unit_test(chains_end),           cmocka_unit_test(webs_are_walked_once),
+        cmocka_unit_test(index_and_pack_agree), cmocka_unit_test(packs_are_scanned),
+        cmocka_unit_test(heads_make_sense),
     };
     return cmocka_run_group_tests(tests, NULL, unit_dir_remove);
 }
