@@ -149,7 +149,7 @@ include kernels/cuda/cuda.mk trainer/mpi/mpi.mk dsprep/lang/lang.mk tests/module
 
 # ---- targets ---------------------------------------------------------------------------------------
 
-.PHONY: all install uninstall deps demo clean help lint format
+.PHONY: all install uninstall deps demo clean help lint tidy format
 PLUGINS := $(CUDA_PLUGIN) $(MPI_PLUGIN) $(LANG_PLUGIN)
 all: $(LIBS) $(BINS) $(PLUGINS)
 
@@ -196,6 +196,14 @@ format:
 	@git ls-files '*.c' '*.h' '*.cc' '*.hh' | while read -r f; do \
 	    head -n 1 "$$f" | grep -q generated || clang-format -i "$$f"; done
 
+# clang-tidy over every C source, some minutes; .clang-tidy says what it looks for. The first file with a find ends it.
+tidy: $(MODULES:%=tidy/%)
+.PHONY: $(MODULES:%=tidy/%)
+$(MODULES:%=tidy/%): tidy/%:
+	$(call say,TIDY,$*)
+	$(Q)for f in $(filter %.c,$($*_SRCS)); do \
+	    clang-tidy --quiet $$f -- -std=c11 $(ALL_CPPFLAGS) $($*_INC) $(PKG_CFLAGS) 2>/dev/null || exit 1; done
+
 clean:
 	rm -rf build $(filter-out build/%,$(B))
 
@@ -211,6 +219,7 @@ help:
 	@echo 'make check-gpu     the CUDA backend beside the CPU on a real device; make bench-gpu BASE= DATA= its speed'
 	@echo 'make gpu-bundle    both as one archive, for a machine with a device and without packages'
 	@echo 'make lint          style, layers, shell scripts, manual pages: tests/check'
+	@echo 'make tidy          clang-tidy over every C source, some minutes'
 	@echo 'make format        clang-format on every source that git knows'
 	@echo 'make man           manual pages into $(B)/man'
 	@echo 'make install       DESTDIR=$(DESTDIR) PREFIX=$(PREFIX): programs, manuals, completions'

@@ -248,7 +248,7 @@ static const char *distribute(reader *r, const ds_schema *s)
             const enum ds_type t = s->cols[k].type;
             const bool texts = f[i].kind == 1 && t == DS_LIST && s->cols[k].item != DS_TOKENS16 &&
                                s->cols[k].item != DS_TOKENS32;
-            const bool many = f[i].kind == 1 ? texts : t == DS_LIST || t >= DS_TENSOR;
+            const bool many = f[i].kind == 1 ? texts : t >= DS_TENSOR; /* up to lists */
             r->values[k] = value_of(r, &f[i], many);
         } else if (shape >= 0) {
             r->beside[2 * shape] = value_of(r, &f[i], true);
