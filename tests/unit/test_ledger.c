@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "dsr_make.h"
 #include "filesum.h"
 #include "io.h"
 #include "ledger.h"
@@ -112,6 +113,64 @@ static void every_member_is_bound(void **state)
     }
 }
 
+/* Into *fd, a ledger's columns with one row, whose bytes are of this length. */
+static void one_row_of(int *fd, const ds_schema *s, size_t bytes)
+{
+    const uint8_t zeros[64] = {0};
+    ds_out o;
+    ds_writer *w;
+    ds_rows *r;
+
+    *fd = make_file();
+    assert_int_equal(ds_out_init(&o, *fd, "test", NULL), 0);
+    assert_int_equal(ds_writer_new(&w, &o, s, "[]", 2, NULL, NULL), 0);
+    assert_int_equal(ds_rows_new(&r, w, s, NULL), 0);
+    assert_int_equal(ds_rows_begin(r, NULL), 0);
+    for (size_t i = 0; i < s->n; i++)
+        assert_int_equal(s->cols[i].type == DS_BYTES
+                             ? ds_colbuild_bytes(ds_rows_col(r, i), zeros, bytes, NULL)
+                             : ds_colbuild_i64(ds_rows_col(r, i), 1, NULL),
+                         0);
+    assert_int_equal(ds_rows_end(r, NULL), 0);
+    assert_int_equal(ds_rows_finish(r, NULL), 0);
+    assert_int_equal(ds_writer_end(w, NULL, NULL, NULL), 0);
+    assert_int_equal(ds_out_flush(&o, NULL), 0);
+    ds_rows_free(r);
+    ds_writer_free(w);
+    ds_out_fini(&o);
+    assert_int_equal(lseek(*fd, 0, SEEK_SET), 0);
+}
+
+/* A stream of other columns is no ledger, nor is one whose chain is no digest. */
+static void other_streams_are_no_ledger(void **state)
+{
+    ds_reader *r;
+    ds_buf other = {0};
+    ds_err err = {0};
+    FILE *f = fopen(path, "rb");
+    int fd;
+
+    (void)state;
+    make_wide_stream(&other, 3, 1, NULL);
+    fd = make_file_of(other.data, other.len);
+    assert_int_equal(ds_ledger_scan(fd, "wide", ignore, NULL, &err), DS_CORRUPT);
+    assert_non_null(strstr(err.msg, "its columns are not those of a ledger"));
+    close(fd);
+    ds_buf_fini(&other);
+    assert_non_null(f);
+    assert_int_equal(ds_reader_new(&r, fileno(f), path, NULL), 0);
+    for (size_t bytes = 31; bytes <= 33; bytes++) {
+        ds_err_clear(&err);
+        one_row_of(&fd, ds_reader_schema(r), bytes);
+        assert_int_equal(ds_ledger_scan(fd, "row", ignore, NULL, &err),
+                         bytes == sizeof(ds_sha) ? 0 : DS_CORRUPT);
+        assert_true(bytes == sizeof(ds_sha) || strstr(err.msg, "step 1, row 1: a chain value of"));
+        close(fd);
+    }
+    ds_reader_free(r);
+    fclose(f);
+}
+
 static int no_open(const char *name, int flags, mode_t mode)
 {
     (void)name, (void)flags, (void)mode;
@@ -176,7 +235,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_come_back),        cmocka_unit_test(another_start_does_not_fit),
         cmocka_unit_test(every_member_is_bound), cmocka_unit_test(folder_digest),
-        cmocka_unit_test(unreadable_folder),
+        cmocka_unit_test(unreadable_folder),     cmocka_unit_test(other_streams_are_no_ledger),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
