@@ -39,8 +39,11 @@ static void set_message(ds_err *err, const char *fmt, va_list ap, const char *ta
     if (tail) {
         /* The reason matters more than the end of a long path. */
         size_t tlen = strnlen(tail, 200);
-        if (len + tlen + 3 > sizeof err->msg)
-            len = sizeof err->msg - tlen - 3;
+        if (len + tlen + 3 > sizeof err->msg) {
+            err->msg[sizeof err->msg - tlen - 3] = '\0';
+            drop_half_char(err->msg, sizeof err->msg - tlen - 3);
+            len = strlen(err->msg);
+        }
         len += (size_t)snprintf(err->msg + len, sizeof err->msg - len, ": %.200s", tail);
     }
     err->msg[len] = '\0';

@@ -101,6 +101,11 @@ static void no_half_characters(void **state)
         size_t len = strlen(e.msg);
         assert_true(len >= DS_ERR_MAX - 4);
         assert_int_equal((len - pad) % 3, 0);
+        ds_err_clear(&e); /* nor in the midst, before the reason */
+        ds_fail_errno(&e, ENOSPC, "%s", text);
+        const char *reason = strstr(e.msg, ": No space left on device");
+        assert_non_null(reason);
+        assert_int_equal(((size_t)(reason - e.msg) - pad) % 3, 0);
     }
 }
 
