@@ -48,6 +48,30 @@ static size_t over_line(const uint8_t *p, size_t len)
     return lf ? (size_t)(lf + 1 - p) : len;
 }
 
+/* A message begins with a field: a word without blanks, and a colon. */
+static bool begins_as_mail(const uint8_t *p, size_t len)
+{
+    size_t n = 0;
+    while (n < len && n < 200 && p[n] > ' ' && p[n] < 0x7f && p[n] != ':')
+        n++;
+    while (n > 0 && n < len && (p[n] == ' ' || p[n] == '\t'))
+        n++;
+    return n > 0 && n < len && p[n] == ':';
+}
+
+/* Whether other messages seem to begin in it: a "From " line and a field. Then a Content-Length
+ * that leads behind them is one that was true of the message somewhere else. */
+static bool holds_messages(const uint8_t *p, size_t len)
+{
+    for (size_t at = 0, n; (n = next_message(p + at, len - at)) > 0;) {
+        at += n;
+        const size_t line = over_line(p + at, len - at);
+        if (begins_as_mail(p + at + line, len - at - line))
+            return true;
+    }
+    return false;
+}
+
 /* The end that a Content-Length leads to; 0: to none. SIZE_MAX: more is needed to tell. */
 static size_t counted_end(const frame *f, const uint8_t *p, size_t len, size_t most, bool last)
 {
@@ -68,11 +92,16 @@ static size_t counted_end(const frame *f, const uint8_t *p, size_t len, size_t m
     size_t at = body + n;
     while (at < len && (p[at] == '\n' || p[at] == '\r'))
         at++;
+    if (at == len && last)
+        return holds_messages(p + f->head, body + n - f->head) ? 0 : body + n;
     if (at == len)
-        return last ? body + n : SIZE_MAX;
+        return SIZE_MAX;
     if (over_line(p + at, len - at) == len - at && p[len - 1] != '\n' && !last)
         return SIZE_MAX;
-    return at > body && p[at - 1] == '\n' && postmark(p + at, len - at) ? body + n : 0;
+    return at > body && p[at - 1] == '\n' && postmark(p + at, len - at) &&
+                   !holds_messages(p + f->head, body + n - f->head)
+               ? body + n
+               : 0;
 }
 
 /* The message at p. False: more is needed to tell. */
@@ -253,17 +282,6 @@ static int refuse(desk *d, const ds_textrow *w, const char *reason, const char *
 {
     return ds_textbatch_problem(d->b, reason, w->offset, w->offset, w->raw, (size_t)w->len, "%s",
                                 why);
-}
-
-/* A message begins with a field: a word without blanks, and a colon. */
-static bool begins_as_mail(const uint8_t *p, size_t len)
-{
-    size_t n = 0;
-    while (n < len && n < 200 && p[n] > ' ' && p[n] < 0x7f && p[n] != ':')
-        n++;
-    while (n > 0 && n < len && (p[n] == ' ' || p[n] == '\t'))
-        n++;
-    return n > 0 && n < len && p[n] == ':';
 }
 
 static int one_message(desk *d, const ds_textrow *where, const uint8_t *p, size_t len)

@@ -73,6 +73,7 @@ END
 }
 
 @test "mail: a box, as mboxrd and mboxo quote it, and by Content-Length" {
+    { echo; postmark 6; message 6@x; } >rest
     {
         postmark 1
         message 1@x "$(printf 'one\n\n>From here\n>>From there\n\nFrom now on\n\nend')"
@@ -86,17 +87,23 @@ END
         echo
         postmark 4
         message 4@x
+        echo
+        postmark 5 # as long as it is with the next one
+        printf 'Message-ID: <5@x>\nContent-Length: %d\n\nstale\n' "$((6 + $(wc -c <rest)))"
+        cat rest
     } >m.mbox
     cat >want <<'END'
 {"key":"1@x","text":"one\n\nFrom here\n>From there\n\nFrom now on\n\nend\n"}
 {"key":"2@x","text":"a\n\nFrom b@x Fri Mar  1 12:00:00 2024\n>From kept\nb\n"}
 {"key":"3@x","text":"wrong length\n"}
 {"key":"4@x","text":"text of 4@x\n"}
+{"key":"5@x","text":"stale\n"}
+{"key":"6@x","text":"text of 6@x\n"}
 END
     dsprep text -q --no-meta m.mbox | dsprep cat >got
     cmp got want
     # As large as blocks are made of: the same from a pipe and any number of threads.
-    for i in $(seq 5 400); do echo; postmark 5; message "$i@x" "$(printf "x%.0s" $(seq 4000))"; done >>m.mbox
+    for i in $(seq 7 400); do echo; postmark 7; message "$i@x" "$(printf "x%.0s" $(seq 4000))"; done >>m.mbox
     dsprep text -q -j1 m.mbox | dsprep cat >one
     [ "$(wc -l <one)" -eq 400 ]
     for j in 1 3; do dsprep text -q -j$j --format mbox - <m.mbox | dsprep cat | cmp - one; done
