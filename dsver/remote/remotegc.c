@@ -366,7 +366,7 @@ static int look(farsweep *s, ds_err *err)
 {
     ds_listed e;
     s->now = (int64_t)time(NULL);
-    s->out->packs = s->out->bytes = 0;
+    s->out->versions = s->out->packs = s->out->bytes = 0;
     int rc = s->dry_run ? 0 : ds_marks_now(&s->now, s->l->remote, err);
     rc = rc ? rc : ds_marks_list(&s->marks, s->l->remote, err);
     const ds_packmark *m = (const ds_packmark *)(const void *)s->marks.v.data;

@@ -421,6 +421,20 @@ condemn_trial() { # $m is the mark
     exits 0 in_a gc --remote origin --grace 0
     [ "$(ls far/packs | wc -l)" = "$n" ]
     [ -z "$(ls far/gc)" ]
+    # refs that move between its mark and its look: all is decided anew, and counted once
+    exits 0 in_a push
+    condemn_trial
+    mkdir bin
+    printf '#!/bin/sh\nif [ ! -e %q ] && ls %q | grep -q deleting; then touch %q; %q -C %q update-ref refs/heads/people/too %s; fi\nexec %q "$@"\n' \
+        "$PWD/moved" "$PWD/far/gc" "$PWD/moved" "$(command -v git)" "$PWD/far/catalog.git" \
+        "$(git -C far/catalog.git for-each-ref --count=1 --format='%(objectname)' refs/heads)" "$(command -v git)" >bin/git
+    chmod +x bin/git
+    exits 0 env PATH="$PWD/bin:$PATH" dsver gc --remote origin --store a --grace 0
+    has "deleted 1 "
+    [ -e moved ]
+    once=${output%%,*}
+    exits 0 in_a gc --remote origin --grace 0
+    [ "${output%%,*}" = "$once" ]
 }
 
 @test "what is condemned and needed again is spared, also by a ref that git made" {
