@@ -114,6 +114,8 @@ static int eval_all(const asked *a, ds_net *net, ds_dataset *const *d, ds_err *e
         const double start = ds_seconds();
         ds_eval_result r;
         TRY(ds_evaluate(&r, net, d[i], &c, err));
+        if (!isfinite(ds_eval_loss(&r)))
+            return ds_fail(err, DS_FAIL, "'%s': the loss is not a finite number", a->data.v[i]);
         const double time = ds_seconds() - start;
         TRY(say(a, a->data.v[i], &r, time, err));
         ds_eval_add(&all, &r);

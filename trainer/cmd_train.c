@@ -60,9 +60,13 @@ int train_put_result(ds_buf *b, const ds_eval_result *r, const ds_pref_conf *pre
     char told[DS_PREF_TOLD];
     double mean[DS_PREF_SUMS];
 
-    if (!pref->kind)
-        return ds_buf_printf(b, ",\"perplexity\":%.9g,\"targets\":%" PRIu64,
-                             ds_exp(ds_eval_loss(r)), r->targets);
+    if (!pref->kind) {
+        const double x = ds_exp(ds_eval_loss(r));
+        char perplexity[40] = "null"; /* of a loss above 709: JSON has no infinity */
+        if (isfinite(x))
+            snprintf(perplexity, sizeof perplexity, "%.9g", x);
+        return ds_buf_printf(b, ",\"perplexity\":%s,\"targets\":%" PRIu64, perplexity, r->targets);
+    }
     for (int i = 0; i < DS_PREF_SUMS; i++)
         mean[i] = ds_eval_mean(r, i);
     ds_pref_tell(told, sizeof told, pref, mean);

@@ -34,6 +34,21 @@ flat() {
     dstrain report watched -o r.html
     grep -q '6 evaluations; lowest loss' r.html
     [ "$(grep -o '<polyline' r.html | wc -l)" -eq 5 ]
+    # a loss that no perplexity can be told of, and one that is no number
+    for by in 1e5 1e38; do
+        cp -r "$F/base" "by-$by"
+        python3 -c '
+import array, json, sys
+with open(sys.argv[1] + "/model.safetensors", "r+b") as f:
+    n = int.from_bytes(f.read(8), "little")
+    a, e = json.loads(f.read(n))["model.norm.weight"]["data_offsets"]
+    f.seek(8 + n + a)
+    f.write(array.array("f", [float(sys.argv[2])]) * ((e - a) // 4))' "by-$by" "$by"
+    done
+    exits 0 dstrain eval --json --model by-1e5 --data "$F/test.dsr"
+    has '"perplexity":null,"targets":'
+    exits 1 dstrain eval --json --model by-1e38 --data "$F/test.dsr"
+    has "test.dsr': the loss is not a finite number"
 }
 
 @test "evaluation on several datasets: the loss of each, and of all their tokens, which decides" {
