@@ -149,12 +149,9 @@ static int check_end(void *ctx, ds_instream *in, ds_err *err)
     ds_reader *r = ds_instream_reader(in);
     const char *path = ds_instream_path(in);
     ds_sha schema, root, origin;
-    int rc = ds_blockcheck_end(c->check, err);
-    if (rc == 0) {
-        size_t len;
-        const char *prov = ds_reader_provenance(r, &len);
-        rc = ds_prov_check(prov, len, err);
-    }
+    size_t len;
+    const char *prov = ds_reader_provenance(r, &len);
+    int rc = ds_prov_check(prov, len, err);
     if (rc == 0)
         rc = ds_schema_digest(&schema, c->schema, err);
     if (rc == 0)

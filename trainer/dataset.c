@@ -368,7 +368,6 @@ static int read_events(ds_dataset *d, ds_reader *r, const char *column, ds_roots
                       err);
         rc = rc ? rc : sum_block(sum, ds_reader_block(r), err);
     }
-    rc = rc ? rc : ds_blockcheck_end(check, err);
     rc = rc ? rc : ds_recfacts_end(&d->facts, err);
     ds_blockcheck_free(check);
     return rc;

@@ -12,8 +12,7 @@ struct ds_blockcheck {
     ds_rowhash hash;
     ds_origin_state origin;
     ds_colview *views;
-    uint64_t sources; /* named so far: highest + 1 */
-    bool open;        /* the block before did not end at a cut: it must have been the last */
+    bool open; /* the block before did not end at a cut: it must have been the last */
 };
 
 int ds_blockcheck_new(ds_blockcheck **out, const ds_schema *s, ds_err *err)
@@ -60,8 +59,6 @@ static int check_origins(ds_blockcheck *c, const ds_block *b, ds_err *err)
     if (!rc && lowest < b->sources)
         rc = ds_fail(err, DS_CORRUPT,
                      "names source %" PRIu64 ", which was told of before this block", lowest);
-    if (highest > c->sources)
-        c->sources = highest;
     return rc;
 }
 
@@ -120,12 +117,4 @@ int ds_blockcheck_block(ds_blockcheck *c, const ds_block *b, ds_err *err)
     if (rc)
         ds_err_prefix(err, "%s: block at byte %" PRIu64, b->path ? b->path : "block", b->offset);
     return rc;
-}
-
-int ds_blockcheck_end(ds_blockcheck *c, ds_err *err)
-{
-    /* A short last block is as it should be; nothing else is left open. */
-    (void)err;
-    c->open = true;
-    return 0;
 }

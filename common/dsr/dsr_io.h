@@ -126,7 +126,7 @@ int ds_block_texts(const ds_block *b, const ds_schema *s, ds_colview *views, ds_
 
 /* What `check` and `commit` demand of each block beyond its checksums: every value well formed,
  * origin chunk sound, and the cut canonical (a pure function of all records so far: one checker a
- * stream, blocks in order). ds_blockcheck_end looks at what only the end can tell. */
+ * stream, blocks in order; the last block may be short). */
 typedef struct ds_blockcheck ds_blockcheck;
 int ds_blockcheck_new(ds_blockcheck **c, const ds_schema *s, ds_err *err);
 /* Before the first block: they go on others. As ds_rows_resume has it. */
@@ -134,7 +134,6 @@ struct ds_origin_state;
 void ds_blockcheck_resume(ds_blockcheck *c, const uint64_t *hashes, size_t n,
                           const struct ds_origin_state *origin);
 int ds_blockcheck_block(ds_blockcheck *c, const ds_block *b, ds_err *err);
-int ds_blockcheck_end(ds_blockcheck *c, ds_err *err);
 void ds_blockcheck_free(ds_blockcheck *c);
 
 /* ---- addresses (docs/dsr-format.md, "Addresses") ---- */

@@ -202,7 +202,6 @@ int ds_ledger_scan(int fd, const char *path, ds_ledger_fn fn, void *ctx, ds_err 
         rc = ds_blockcheck_block(check, ds_reader_block(r), err);
         rc = rc ? rc : read_block(ds_reader_block(r), ds_reader_schema(r), path, fn, ctx, err);
     }
-    rc = rc ? rc : ds_blockcheck_end(check, err);
     ds_blockcheck_free(check);
     ds_reader_free(r);
     return rc;

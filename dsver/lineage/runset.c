@@ -287,7 +287,6 @@ static int file_events(ds_runset_part *p, ds_reader *r, ds_rootsum *sum, ds_err 
             rc = ds_srcfacet_source(&p->facts.origins, ds_reader_source(r), err);
         }
     }
-    rc = rc ? rc : ds_blockcheck_end(check, err);
     rc = rc ? rc : ds_recfacts_end(&p->facts, err);
     ds_blockcheck_free(check);
     return rc;

@@ -208,14 +208,12 @@ static int on_end(pass *p, const char *path, bool strict, ds_err *err)
 {
     const ds_counts *c = ds_reader_counts(p->reader);
     uint64_t a, b, failed = ds_counts_total(c, true);
-    int rc = ds_blockcheck_end(p->check, err);
-    if (!rc && strict && failed)
-        rc = ds_fail(err, DS_FAIL,
-                     "%s: the stream counts %" PRIu64
-                     " failed records (%s ...), and --strict refuses such",
-                     path, failed, c->failed[0].reason);
-    if (!rc)
-        rc = end_page(p, err);
+    if (strict && failed)
+        return ds_fail(err, DS_FAIL,
+                       "%s: the stream counts %" PRIu64
+                       " failed records (%s ...), and --strict refuses such",
+                       path, failed, c->failed[0].reason);
+    int rc = end_page(p, err);
     if (!rc)
         rc = take_all(p, err);
     if (!rc && p->keys) {

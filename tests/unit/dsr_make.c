@@ -253,8 +253,6 @@ int make_read_all(const void *p, size_t len, ds_counts *counts, ds_err *err)
                 walk(ds_reader_block(r), ds_reader_schema(r));
         }
     }
-    if (!rc)
-        rc = ds_blockcheck_end(c, err);
     if (!rc && counts) {
         *counts = *ds_reader_counts(r);
         counts->held = counts->failed = NULL;

@@ -195,7 +195,6 @@ static int each_of_file(reading *r, ds_err *err)
         rc = ds_blockcheck_block(check, ds_reader_block(in), err);
         rc = rc ? rc : each_of_block(r, ds_reader_schema(in), ds_reader_block(in), err);
     }
-    rc = rc ? rc : ds_blockcheck_end(check, err);
     ds_blockcheck_free(check);
     ds_reader_free(in);
     ds_close(&fd, r->spec, NULL);
