@@ -20,7 +20,7 @@ load dsver_common
 
 # closed DIR: what in it the group cannot write, but for what never changes.
 closed() {
-    find "$1" ! -perm -g+w ! -name '*.pack' ! -name '*.idx' ! -name '*.heads' ! -name format
+    find "$1" ! -perm -g+w ! -name '*.pack' ! -name '*.idx' ! -name '*.rev' ! -name '*.heads' ! -name format
     find "$1" -type d ! -perm -g+s
 }
 
@@ -195,7 +195,7 @@ kept_out() {
     dsver init --shared group >/dev/null
     dsver commit -q docs v1.dsr
     chmod 700 .dsver/catalog.git/refs/heads/docs
-    strace -f -qq -e trace=chmod,fchmodat,openat -E ASAN_OPTIONS=detect_leaks=0 -o calls dsver repair --modes
+    strace -f -qq -e trace=/chmod,/openat -E ASAN_OPTIONS=detect_leaks=0 -o calls dsver repair --modes
     # from within its folder, and not through its name
     grep -Eq '"docs", .*O_NOFOLLOW|"docs", .*AT_SYMLINK_NOFOLLOW' calls
     [ "$(grep -E 'chmod' calls | grep -cvE '/proc/self/fd/|AT_SYMLINK_NOFOLLOW')" = 0 ]
