@@ -2,7 +2,8 @@
  *
  * The result is a function of the run description alone (docs/lineage-format.md): not of how a step
  * is split into micro-batches, of threads, instruction set, prefetching, evaluation, or of where
- * the data lies. Interrupted (SIGTERM, SIGINT, SIGUSR1) it writes a checkpoint and stops.
+ * the data lies. On a device it is one of the split, too, which lineage.json's environment has.
+ * Interrupted (SIGTERM, SIGINT, SIGUSR1) it writes a checkpoint and stops.
  *
  * A step whose loss stands out (spike.h) is, by policy, taken as any other; skipped: no weight and
  * no moment changes, its rows are consumed and its norm in the ledger is NaN; or the run stops
