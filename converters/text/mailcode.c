@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "headfield.h"
+#include "jsonrow.h"
 #include "utf8.h"
 #include "webcharset.h"
 
@@ -13,17 +14,6 @@
 
 /* ---- transfer encodings ---- */
 
-static int base64_digit(uint8_t c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 int ds_mail_base64(ds_buf *out, const uint8_t *p, size_t len)
 {
     uint32_t bits = 0;
@@ -31,7 +21,7 @@ int ds_mail_base64(ds_buf *out, const uint8_t *p, size_t len)
     if (ds_buf_reserve(out, len / 4 * 3 + 3) != 0)
         return DS_NOMEM;
     for (size_t i = 0; i < len; i++) {
-        const int d = base64_digit(p[i]);
+        const int d = ds_base64_digit(p[i]);
         if (p[i] == '=') { /* the end of what one encoder wrote; another's may follow */
             held = 0;
             continue;
