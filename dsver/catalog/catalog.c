@@ -35,6 +35,7 @@ struct ds_catalog {
     ds_overlay *erased;
     bool erased_known;
     bool noted; /* among those that are open */
+    bool pass_damaged;
 };
 
 /* Git's library puts the system's words behind its own, and keeps no number. */
@@ -279,6 +280,16 @@ void ds_catalog_close(ds_catalog *c)
     free(c->pack_dir);
     free(c->lock);
     free(c);
+}
+
+void ds_catalog_pass_damaged(ds_catalog *c)
+{
+    c->pass_damaged = true;
+}
+
+bool ds_catalog_passes_damaged(const ds_catalog *c)
+{
+    return c->pass_damaged;
 }
 
 git_repository *ds_catalog_repo(ds_catalog *c)

@@ -36,6 +36,10 @@ int ds_catalog_open(ds_catalog **out, const char *store, ds_err *err);
 int ds_catalog_reopen(ds_catalog *c, ds_err *err);
 void ds_catalog_close(ds_catalog *c); /* NULL is fine */
 git_repository *ds_catalog_repo(ds_catalog *c);
+/* Refs that cannot be read are passed over by the walks over refs, which else end there: for who
+ * told of them and must look at the rest none the less, never for who decides what is needed. */
+void ds_catalog_pass_damaged(ds_catalog *c);
+bool ds_catalog_passes_damaged(const ds_catalog *c);
 git_odb *ds_catalog_odb(ds_catalog *c);
 const char *ds_catalog_dir(const ds_catalog *c);
 const char *ds_catalog_lock(const ds_catalog *c); /* serialises this project's ref updates */

@@ -370,21 +370,54 @@ static int peel_ref(ds_catalog *c, const char *name, git_oid *id, ds_err *err)
     return 1;
 }
 
+/* Names of all refs, in order; some twice, beside each other. */
+static int list_all(ds_catalog *c, ds_strlist *l, ds_err *err)
+{
+    int rc = list_loose(c, l, "refs", 0, err);
+    rc = rc ? rc : ds_packedrefs_list(l, ds_catalog_dir(c), err);
+    ds_strlist_sort(l);
+    return rc;
+}
+
 static int each(ds_catalog *c, int (*look)(ds_catalog *, const char *, git_oid *, ds_err *),
                 ds_ref_fn fn, void *ctx, ds_err *err)
 {
     ds_strlist l = {0};
-    int rc = list_loose(c, &l, "refs", 0, err);
-    if (!rc)
-        rc = ds_packedrefs_list(&l, ds_catalog_dir(c), err);
-    ds_strlist_sort(&l);
+    int rc = list_all(c, &l, err);
     for (size_t i = 0; !rc && i < l.n; i++) {
         git_oid id;
+        ds_err why = {0};
         if (i > 0 && strcmp(l.v[i], l.v[i - 1]) == 0)
             continue;
-        rc = look(c, l.v[i], &id, err);
+        rc = look(c, l.v[i], &id, &why);
         if (rc > 0)
             rc = fn(ctx, l.v[i], &id, err);
+        else if (rc == DS_CORRUPT && ds_catalog_passes_damaged(c))
+            rc = 0;
+        else if (rc < 0)
+            ds_fail_as(err, &why);
+    }
+    ds_strlist_fini(&l);
+    return rc;
+}
+
+int ds_ref_damaged(ds_catalog *c, ds_badref_fn fn, void *ctx, uint64_t *n, ds_err *err)
+{
+    ds_strlist l = {0};
+    int rc = list_all(c, &l, err);
+    *n = 0;
+    for (size_t i = 0; !rc && i < l.n; i++) {
+        git_oid id;
+        ds_err why = {0};
+        if (i > 0 && strcmp(l.v[i], l.v[i - 1]) == 0)
+            continue;
+        const int got = peel_ref(c, l.v[i], &id, &why);
+        if (got == DS_CORRUPT) {
+            ++*n;
+            fn(ctx, l.v[i], &why);
+        } else if (got < 0) {
+            rc = ds_fail_as(err, &why);
+        }
     }
     ds_strlist_fini(&l);
     return rc;

@@ -48,6 +48,9 @@ typedef int (*ds_ref_fn)(void *ctx, const char *name, const git_oid *id, ds_err 
 int ds_ref_each(ds_catalog *c, ds_ref_fn fn, void *ctx, ds_err *err);
 /* The same with what the ref itself names, of whatever kind. */
 int ds_ref_each_raw(ds_catalog *c, ds_ref_fn fn, void *ctx, ds_err *err);
+/* Tells of every ref that cannot be read, and why; *n: how many. */
+typedef void (*ds_badref_fn)(void *ctx, const char *name, const ds_err *why);
+int ds_ref_damaged(ds_catalog *c, ds_badref_fn fn, void *ctx, uint64_t *n, ds_err *err);
 /* Appends the commits of all refs (git_oid). */
 int ds_ref_commits(ds_buf *commits, ds_catalog *c, ds_err *err);
 int ds_ref_any(ds_catalog *c, ds_err *err); /* 1 there is one, 0 there is none, < 0 error */

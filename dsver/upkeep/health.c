@@ -191,15 +191,6 @@ static int check_objects(health *h, ds_err *err)
     return rc;
 }
 
-static int check_ref(void *ctx, const char *name, const git_oid *id, ds_err *err)
-{
-    (void)ctx;
-    (void)name;
-    (void)id;
-    (void)err;
-    return 0;
-}
-
 static int check_run(void *ctx, const ds_run_ref *r, ds_err *err)
 {
     health *h = ctx;
@@ -212,8 +203,29 @@ static int check_run(void *ctx, const ds_run_ref *r, ds_err *err)
     return 0;
 }
 
-/* Refs that cannot be read end ds_ref_each: told of, and the rest of the check goes on with what
- * there is. */
+static void on_bad_ref(void *ctx, const char *name, const ds_err *why)
+{
+    (void)name; /* why has it */
+    tell(ctx, "catalog.git/refs", 0, "", why->msg, "");
+}
+
+/* What cannot be read is told of, and the rest of the check goes on with the others. */
+static int check_refs(health *h, ds_err *err)
+{
+    ds_err why = {0};
+    uint64_t n;
+    const int rc = ds_ref_damaged(h->store->cat, on_bad_ref, h, &n, &why);
+    if (rc == DS_NOMEM)
+        return ds_fail_nomem(err);
+    if (rc) {
+        tell(h, "catalog.git/refs", 0, "", why.msg, "");
+        return 0;
+    }
+    if (n)
+        ds_catalog_pass_damaged(h->store->cat);
+    return ds_run_each(h->store, check_run, h, err);
+}
+
 static int check_catalog(health *h, ds_err *err)
 {
     ds_err why = {0};
@@ -229,13 +241,7 @@ static int check_catalog(health *h, ds_err *err)
     rc = rc ? rc : check_objects(h, err);
     if (!rc && err->code)
         rc = err->code;
-    if (!rc && ds_ref_each(h->store->cat, check_ref, NULL, &why) == DS_NOMEM)
-        rc = ds_fail_nomem(err);
-    else if (!rc && why.code)
-        tell(h, "catalog.git/refs", 0, "", why.msg, "");
-    else if (!rc)
-        rc = ds_run_each(h->store, check_run, h, err);
-    ds_err_clear(&why);
+    rc = rc ? rc : check_refs(h, err);
     if (!rc && ds_catalog_overlay(&erased, h->store->cat, true, &why) == DS_CORRUPT)
         tell(h, "catalog.git", 0, "", why.msg, "");
     if (!rc && ds_overlay_pending(erased))

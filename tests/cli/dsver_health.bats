@@ -119,6 +119,20 @@ pack() { ls .dsver/packs/*.pack | head -n 1; }
     exits 12 dsver fsck
 }
 
+@test "fsck names every ref that cannot be read, and looks at what the others lead to" {
+    versions 100
+    dsver commit -q alpha v1.dsr
+    dsver commit -q omega v1.dsr
+    dsver branch omega side >/dev/null
+    echo garbage >.dsver/catalog.git/refs/heads/alpha/main
+    : >.dsver/catalog.git/refs/heads/omega/side
+    exits 12 dsver fsck
+    has "ref refs/heads/alpha/main: " "ref refs/heads/omega/side: " "1 version, " " 2 problems"
+    rm .dsver/packs/*.pack
+    exits 12 dsver fsck
+    has "omega@" "ref refs/heads/alpha/main: "
+}
+
 @test "a version whose message tells of another root or count than its manifest is not read" {
     versions 300
     dsver commit d v1.dsr
