@@ -76,6 +76,21 @@ static void owe_lines(page *g, int n)
         g->lines = n;
 }
 
+/* Where text ends that stands in the page as it is to be: words with single spaces between them,
+ * and no reference. */
+static const uint8_t *run_end(const uint8_t *p, const uint8_t *end, bool pre)
+{
+    static const bool stops[256] = {
+        [' '] = true, ['\n'] = true, ['\t'] = true, ['\r'] = true, ['\f'] = true, ['&'] = true};
+    for (;;) {
+        while (p < end && !stops[*p])
+            p++;
+        if (pre || end - p < 2 || *p != ' ' || stops[p[1]])
+            return p;
+        p += 2;
+    }
+}
+
 /* Text between tags. */
 static int put_text(page *g, const uint8_t *p, const uint8_t *end)
 {
@@ -100,8 +115,7 @@ static int put_text(page *g, const uint8_t *p, const uint8_t *end)
         if (settle(g) != 0)
             return DS_NOMEM;
         const uint8_t *run = p;
-        while (p < end && !is_space(*p) && *p != '&')
-            p++;
+        p = *p == '&' ? p : run_end(p, end, g->pre > 0);
         if (p > run && ds_buf_put(g->out, run, (size_t)(p - run)) != 0)
             return DS_NOMEM;
         if (p < end && *p == '&') {

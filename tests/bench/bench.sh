@@ -1,14 +1,15 @@
 #!/bin/bash
 # bench.sh - ratios against a peer or a physical limit, measured in the same run.
 #
-#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan] [seen] [diff] [dicom] [j2k] [logs] [transforms] [lora] [tok] [toktrain] [pipe] [peers] [remote]
+#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan] [seen] [diff] [dicom] [j2k] [logs] [transforms] [lora] [tok] [toktrain] [web] [pipe] [peers] [remote]
 #                                  (default: all)
 #
 # DS_BIN_DIR       where dsprep, dstok and dsver are
 # DS_BENCH_PROGS   where the benchmarks' own programs are (default: ../bench beside them)
 # DS_BENCH_WORK    a scratch folder (default: a temporary one, removed at the end). The text corpus is W/work/w1 when it is
 #                  there (see docs/figures.md); otherwise about 300 MB are made.
-# DS_BENCH_PYTHON  the python whose modules are the peers of `tok` and `toktrain` (tokenizers, tiktoken, gigatoken) and `logs` (drain3; default python3)
+# DS_BENCH_PYTHON  the python whose modules are the peers of `tok` and `toktrain` (tokenizers, tiktoken, gigatoken), `logs` (drain3) and
+#                  `web` (warcio, fastwarc; default python3)
 # DS_SHARED        where data/tokenizers/deepseek-v3/tokenizer.json is, which `tok` uses (default: ../shared beside the tree)
 # DS_BENCH_RUNS    runs of each timed thing, the best counts (default 3; `peers`: 2)
 # DS_BENCH_RECORDS records of `diff` (default 10000000)
@@ -326,6 +327,11 @@ bench_toktrain() {
     "${DS_BENCH_PYTHON:-python3}" "$here/toktrain.py" "$(command -v dstok)" tok/{en,zh,code,logs}.txt || [ $? = 77 ]
 }
 
+# A crawl and a box of mail into records, beside what others take to read them.
+bench_web() {
+    TMPDIR=tmp "${DS_BENCH_PYTHON:-python3}" "$here/web.py" "$(command -v dsprep)"
+}
+
 # From JSON lines to a version with tokens: processor seconds of each stage, and what share of the pipe's time the busiest of
 # them worked. With a processor for each stage that share is near 1; with fewer, all of them together fill the processors.
 bench_pipe() {
@@ -494,6 +500,6 @@ best_cpu() {
     echo "$best"
 }
 
-for what in ${*:-commit small drift column line cat text files scan seen diff dicom j2k logs transforms lora tok toktrain pipe peers remote}; do
+for what in ${*:-commit small drift column line cat text files scan seen diff dicom j2k logs transforms lora tok toktrain web pipe peers remote}; do
     "bench_$what"
 done
