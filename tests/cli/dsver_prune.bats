@@ -9,6 +9,11 @@ setup() {
 teardown() { remote_teardown; }
 
 there() { git -C "${1:-far/catalog.git}" for-each-ref --format='%(refname)' | xargs; }
+is_there() { # REFS [REPOSITORY]: these and no others
+    local is
+    is=$(there "${@:2}")
+    [ "$is" = "$1" ] || { echo "there is: $is"; git -C "${2:-far/catalog.git}" for-each-ref; return 1; }
+}
 here() { git -C "$1/.dsver/catalog.git" rev-parse -q --verify "$2"; }
 all="refs/heads/docs/main refs/heads/docs/side refs/tags/docs/v1 refs/tags/docs/v2"
 commit() { # STORE LINE [OPTIONS]
@@ -19,10 +24,10 @@ commit() { # STORE LINE [OPTIONS]
 gone_at() {
     side=$(here a refs/heads/docs/side)
     exits 0 in_a push -q "$2"
-    [ "$(there "$1")" = "$all" ]
+    is_there "$all" "$1"
     exits 0 in_a push --delete -n "$2" docs@side
     [ "$output" = "docs@side  deleted   ${side:0:10}" ]
-    [ "$(there "$1")" = "$all" ]
+    is_there "$all" "$1"
     [ "$(here a "refs/remotes/$2/docs/side")" = "$side" ]
     exits 0 in_a push --delete --json "$2" docs@v2 docs@side docs@side
     [ "$(jq -c '[.type, .ref // .refs, .did, .before, .after]' <<<"$output")" = "\
@@ -31,7 +36,7 @@ gone_at() {
 [\"push\",2,null,null,null]" ]
     exits 0 in_a push -d "$2" docs@v1
     [[ $output == "docs: tag v1  deleted   "* ]]
-    [ "$(there "$1")" = "refs/heads/docs/main" ]
+    is_there "refs/heads/docs/main" "$1"
     # what is here is here, but for where the branch was last seen, which is kept
     for ref in heads/docs/side tags/docs/v1 tags/docs/v2 "remotes/$2/docs/main"; do here a "refs/$ref"; done
     fails here a "refs/remotes/$2/docs/side"
@@ -54,7 +59,7 @@ gone_at() {
     # the branch that is here comes back with the next push of all, unless it goes here too
     (cd a && dsver branch -d docs side >/dev/null)
     exits 0 in_a push -q
-    [ "$(there)" = "refs/heads/docs/main refs/tags/docs/v1 refs/tags/docs/v2" ]
+    is_there "refs/heads/docs/main refs/tags/docs/v1 refs/tags/docs/v2"
 }
 
 @test "push --delete: over file:// and http, with packs in an object store" {
@@ -109,14 +114,14 @@ gone_at() {
     has "refs/tags/docs/t at 'origin' is at what is not known here"
     exits 1 in_a push --delete --json origin docs@theirs
     has '"code":1,"error":"refs/heads/docs/theirs at '"'origin'"' is at what is not known here (nothing was deleted)'
-    [ "$(there)" = "$want" ]
+    is_there "$want"
     in_a fetch -q
     exits 0 in_a push -q --delete origin docs@theirs docs@t
     commit b more -b side
     in_b push -q origin docs@side
     exits 1 in_a push --delete origin docs@side
     exits 0 in_a push --delete --force origin docs@side
-    [ "$(there)" = "refs/heads/docs/main refs/tags/docs/v1 refs/tags/docs/v2" ]
+    is_there "refs/heads/docs/main refs/tags/docs/v1 refs/tags/docs/v2"
     # a tag that is another here
     (cd b && dsver tag -d docs v1 && dsver tag docs@side v1 && dsver push -q --force origin docs) >/dev/null
     exits 1 in_a push --delete origin docs@v1
@@ -139,7 +144,7 @@ EOF
     chmod +x bin/git
     exits 1 env PATH="$PWD/bin:$PATH" dsver push --store a --delete origin docs@side docs@v1
     has 'rejected: ' 'run dsver fetch and try again'
-    [ "$(there)" = "$all" ]
+    is_there "$all"
     [ "$(git -C far/catalog.git rev-parse docs/side)" = "$(here b refs/heads/docs/side)" ]
     here a refs/remotes/origin/docs/side
 }
@@ -149,11 +154,11 @@ EOF
     in_a push -q
     exits 1 in_a push --delete origin docs@main docs@side
     has "docs@main: no branch of 'docs' would be left at 'origin' (nothing was deleted"
-    [ "$(there)" = "${all/ refs\/tags/ refs/heads/other/main refs/tags}" ]
+    is_there "${all/ refs\/tags/ refs/heads/other/main refs/tags}"
     exits 0 in_a push --delete origin docs@main
     exits 1 in_a push --delete origin docs@side
     exits 0 in_a push --delete --force origin docs@side
-    [ "$(there)" = "refs/heads/other/main refs/tags/docs/v1 refs/tags/docs/v2" ]
+    is_there "refs/heads/other/main refs/tags/docs/v1 refs/tags/docs/v2"
 }
 
 @test "push --delete: what makes no sense, and what the remote does not allow" {
@@ -177,7 +182,7 @@ EOF
     has 'deletion prohibited'
     [[ $output != *meanwhile* ]]
     git -C far/catalog.git config --unset receive.denyDeletes
-    [ "$(there)" = "$all" ]
+    is_there "$all"
     git -C far/catalog.git update-ref refs/tags/docs/side docs/main
     exits 1 in_a push --delete origin docs@side
     has "'docs@side' is a branch and a tag at 'origin'" ':refs/heads/docs/side' ':refs/tags/docs/side'
