@@ -49,6 +49,9 @@ one() {
     export TMPDIR="$RUN_DIR/${label//\//_}"
     out="$RUN_DIR/${label//\//_}.out"
     mkdir -p "$TMPDIR" && cd "$TMPDIR" || exit 1
+    # of its own, and a file: git config --global would put one in the place of /dev/null
+    export GIT_CONFIG_GLOBAL="$RUN_DIR/${label//\//_}.gitconfig"
+    : >"$GIT_CONFIG_GLOBAL"
     set -- "$path"
     case $lane in
     cli) set -- bats --tap "$path" ;;
@@ -110,8 +113,7 @@ trap 'exit 130' INT TERM
 : >"$RUN_DIR/lock"
 : >"$RUN_DIR/unsteady"
 export RUN_DIR DS_ROOT=$ROOT DS_SHARED=${DS_SHARED:-$ROOT/../shared}
-: >"$RUN_DIR/gitconfig" # a file of the run: git config --global would put one in the place of /dev/null
-export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=$RUN_DIR/gitconfig
+export GIT_CONFIG_NOSYSTEM=1
 
 # python3 may be a script that looks for the interpreter each time, which takes longer than most that a test has it do.
 python=$(python3 -c 'import sys; print(sys.executable)' 2>/dev/null)

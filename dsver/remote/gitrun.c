@@ -148,7 +148,9 @@ int ds_git_fetch(const char *dir, const char *url, const git_oid *ids, size_t n,
 
 /* ---- moving refs there ---- */
 
-static const char *const push_words[] = {"push", "--quiet", "--porcelain", "--no-verify"};
+/* A user's push.followTags would bring a tag back that is deleted. */
+static const char *const push_words[] = {"push", "--quiet", "--porcelain", "--no-verify",
+                                         "--no-follow-tags"};
 enum { PUSH_WORDS = sizeof push_words / sizeof *push_words };
 
 /* A lease and a refspec for each. */

@@ -405,6 +405,7 @@ nothing_sent() {
     # one that another has moved after we looked stops all; a user's settings do not
     seq -f "create refs/heads/docs/many-%g $c" 40 | git -C a/.dsver/catalog.git update-ref --stdin
     other=$(git -C far/catalog.git -c user.name=x -c user.email=x@x commit-tree -m x -p "$c" "$c^{tree}")
+    export GIT_CONFIG_GLOBAL=$PWD/gitconfig
     git config --global push.useForceIfIncludes true
     git config --global push.followTags true
     mkdir bin
