@@ -117,8 +117,13 @@ int ds_git_fetch(const char *dir, const char *url, const git_oid *ids, size_t n,
     for (size_t i = 0; !rc && i < n; i++)
         if (ds_buf_printf(&input, "%s\n", git_oid_tostr_s(&ids[i])))
             rc = ds_fail_nomem(err);
+    /* Objects and no refs, whatever a user has set: pruneTags makes tags, and deletes our own. */
     char *argv[] = {ds_child_arg("git"),
                     where,
+                    ds_child_arg("-c"),
+                    ds_child_arg("fetch.prune=false"),
+                    ds_child_arg("-c"),
+                    ds_child_arg("fetch.pruneTags=false"),
                     ds_child_arg("-c"),
                     ds_child_arg("fetch.unpackLimit=1"),
                     ds_child_arg("-c"),

@@ -200,6 +200,21 @@ nothing_sent() {
         "$(git -C b/.dsver/catalog.git rev-parse refs/tags/docs/v1)" ]
 }
 
+@test "what a user has set for git's fetches neither leaves out pieces nor deletes tags" {
+    export GIT_CONFIG_GLOBAL=$PWD/gitconfig
+    git config --global fetch.prune true
+    git config --global fetch.pruneTags true
+    (cd a && dsver tag docs v1 && dsver remote add origin ../far && dsver push) >/dev/null
+    dsver clone -q far b
+    same b
+    (cd b && dsver tag docs mine) >/dev/null
+    two
+    exits 0 in_a push -q
+    exits 0 in_b pull -q
+    same b
+    [ "$(git -C b/.dsver/catalog.git tag | xargs)" = "docs/mine docs/v1" ]
+}
+
 @test "a branch that the remote has moved on is refused, then merged" {
     in_a push
     dsver clone far b
