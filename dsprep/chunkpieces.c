@@ -38,3 +38,14 @@ int ds_chunk_pieces(ds_refs *refs, ds_buf *window, const ds_chunk *c, ds_err *er
     }
     return rc;
 }
+
+bool ds_chunk_stored(const ds_refs *refs, ds_objstore *objs)
+{
+    size_t n;
+    const ds_pieceref *p = ds_refs_pieces(refs, &n);
+
+    for (size_t i = 0; i < n; i++)
+        if (!ds_objstore_has(objs, &p[i].id))
+            return false;
+    return true;
+}

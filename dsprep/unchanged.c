@@ -210,18 +210,6 @@ static int reread_all(ds_unchanged *u, ds_colbuild *b, ds_err *err)
     return rc;
 }
 
-/* Whether the store has them all. */
-static bool has_all(const ds_unchanged *u)
-{
-    size_t n;
-    const ds_pieceref *p = ds_refs_pieces(&u->refs, &n);
-
-    for (size_t i = 0; i < n; i++)
-        if (!ds_objstore_has(u->objs, &p[i].id))
-            return false;
-    return true;
-}
-
 /* ds_rows_late.fill */
 static int fill(void *ctx, ds_colbuild *b, uint64_t rows, const ds_refs **refs, ds_err *err)
 {
@@ -231,7 +219,7 @@ static int fill(void *ctx, ds_colbuild *b, uint64_t rows, const ds_refs **refs, 
 
     if (!rc && u->nlate == rows && (rc = ds_filecache_chunk(u->cache, &id, &u->refs, err)) == 1) {
         rc = 0;
-        if (has_all(u)) {
+        if (ds_chunk_stored(&u->refs, u->objs)) {
             u->count += rows;
             *refs = &u->refs;
             return ds_buf_put(&u->refs.claims, u->claims.claims.data, u->claims.claims.len)

@@ -546,17 +546,6 @@ static int images(ds_dicom_late *l, ds_sha *out, ds_err *err)
     return ds_sha_tagged(out, "ds.dicom.images", l->images.data, l->images.len, err);
 }
 
-static bool has_all(const ds_dicom_late *l)
-{
-    size_t n;
-    const ds_pieceref *p = ds_refs_pieces(&l->refs, &n);
-
-    for (size_t i = 0; i < n; i++)
-        if (!ds_objstore_has(l->objs, &p[i].id))
-            return false;
-    return true;
-}
-
 /* ds_rows_late.fill */
 static int fill(void *ctx, ds_colbuild *b, uint64_t rows, const ds_refs **refs, ds_err *err)
 {
@@ -567,7 +556,7 @@ static int fill(void *ctx, ds_colbuild *b, uint64_t rows, const ds_refs **refs, 
     (void)b; /* which is the column of rows that images are put into */
     if (!rc && l->ntodo == rows && (rc = ds_dicom_cache_chunk(l->cache, &id, &l->refs, err)) == 1) {
         rc = 0;
-        if (has_all(l)) {
+        if (ds_chunk_stored(&l->refs, l->objs)) {
             l->count += rows;
             *refs = &l->refs;
             return 0;

@@ -370,12 +370,20 @@ static int peel_ref(ds_catalog *c, const char *name, git_oid *id, ds_err *err)
     return 1;
 }
 
-/* Names of all refs, in order; some twice, beside each other. */
+/* Names of all refs, in order, each once: many are loose and packed. */
 static int list_all(ds_catalog *c, ds_strlist *l, ds_err *err)
 {
+    size_t n = 0;
     int rc = list_loose(c, l, "refs", 0, err);
     rc = rc ? rc : ds_packedrefs_list(l, ds_catalog_dir(c), err);
     ds_strlist_sort(l);
+    for (size_t i = 0; i < l->n; i++) {
+        if (n > 0 && strcmp(l->v[i], l->v[n - 1]) == 0)
+            free(l->v[i]);
+        else
+            l->v[n++] = l->v[i];
+    }
+    l->n = n;
     return rc;
 }
 
@@ -387,8 +395,6 @@ static int each(ds_catalog *c, int (*look)(ds_catalog *, const char *, git_oid *
     for (size_t i = 0; !rc && i < l.n; i++) {
         git_oid id;
         ds_err why = {0};
-        if (i > 0 && strcmp(l.v[i], l.v[i - 1]) == 0)
-            continue;
         rc = look(c, l.v[i], &id, &why);
         if (rc > 0)
             rc = fn(ctx, l.v[i], &id, err);
@@ -409,8 +415,6 @@ int ds_ref_damaged(ds_catalog *c, ds_badref_fn fn, void *ctx, uint64_t *n, ds_er
     for (size_t i = 0; !rc && i < l.n; i++) {
         git_oid id;
         ds_err why = {0};
-        if (i > 0 && strcmp(l.v[i], l.v[i - 1]) == 0)
-            continue;
         const int got = peel_ref(c, l.v[i], &id, &why);
         if (got == DS_CORRUPT) {
             ++*n;
